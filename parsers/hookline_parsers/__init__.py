@@ -1,0 +1,1 @@
+"""The parsers that come with hookline: each turns one sender's webhooks into events."""

@@ -1,0 +1,34 @@
+"""The command line: one module a noun."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from hookline.cli import migrate, run, runs, send, settings, workers
+from hookline.errors import HooklineError
+
+commands = typer.Typer(
+    name="hookline",
+    help="Webhooks in, durable workflow runs out, on nothing but Postgres.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+commands.command()(run.dev)
+commands.command()(run.serve)
+commands.command()(migrate.migrate)
+commands.command()(send.send)
+commands.add_typer(runs.commands, name="runs")
+commands.command()(workers.workers)
+commands.command("settings")(settings.show)
+
+
+def main() -> None:
+    """Run the command line; an error that names what to do ends it with that one line."""
+    try:
+        commands()
+    except HooklineError as error:
+        print(f"hookline: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        sys.exit(1)

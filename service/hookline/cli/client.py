@@ -1,0 +1,59 @@
+"""The client: how the command line talks to a service, and what it says when that fails."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import httpx
+import msgspec
+import typer
+
+from hookline.errors import HooklineError
+from hookline.settings import load
+
+UrlOption = Annotated[str | None, typer.Option(help="The service; else HOOKLINE_URL.")]
+TokenOption = Annotated[str | None, typer.Option(help="An API token; else HOOKLINE_TOKEN.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Refused(HooklineError):
+    """The service answered with a problem, or not at all."""
+
+
+class Client:
+    """Asks the API at `url`, which is what the settings say unless told otherwise."""
+
+    def __init__(self, url: str | None, token: str | None) -> None:
+        settings = load(url=url, token=token)
+        bearer = settings.token.get_secret_value() if settings.token else None
+        self.url = settings.url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {}, timeout=30
+        )
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON at `path`; `None` in the query is left out. Raises `Refused`."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return self._answer("GET", path, params=given)
+
+    def post(self, path: str) -> Any:
+        """What posting to `path` answers; raises `Refused`."""
+        return self._answer("POST", path)
+
+    def _answer(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **how)
+        except httpx.HTTPError as error:
+            raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
+        try:
+            told = msgspec.json.decode(response.content)
+        except msgspec.DecodeError:
+            raise Refused(f"{self.url} answered {response.status_code}, and not as hookline does") from None
+        if response.is_error:
+            raise Refused(f"{response.status_code} {told.get('title', '')}: {told.get('detail', '')}")
+        return told
+
+
+def as_json(told: object) -> str:
+    """`told` as JSON for people and for `jq`."""
+    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()

@@ -1,0 +1,130 @@
+"""A process: one replica's halves put together, started, and stopped in order on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from hookline import embedded, telemetry
+from hookline.app import App
+from hookline.engine.replica import Replica
+from hookline.ingress.intake import Intake, configured
+from hookline.settings import Settings
+from hookline.store import migrate
+from hookline.store.database import Database
+from hookline.web.routes import application
+from hookline.web.server import Server
+
+TICK = 1.0
+"""Seconds between two flushes of metrics, and two looks at whether the embedded Postgres still runs."""
+
+
+def prepare(dsn: str, *, migrating: bool) -> None:
+    """Bring the database to the schema that this version knows, or return if it is there.
+
+    Raises:
+        ConfigurationError: it is not, or the database cannot be reached.
+    """
+    asyncio.run(migrate.migrate(dsn) if migrating else migrate.check(dsn))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process does.
+
+    Args:
+        dsn: where Postgres is.
+        listening: where to serve HTTP; `None` serves none.
+        engine: whether to execute runs.
+        embedded_at: the data directory of the embedded Postgres, to bring it back should it die.
+    """
+
+    settings: Settings
+    app: App
+    dsn: str
+    listening: socket.socket | None
+    engine: bool
+    embedded_at: Path | None
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then take nothing new, end what is under way, and return."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._run())
+        telemetry.flush()
+
+    async def _run(self) -> None:
+        settings = self.settings
+        reader = settings.reader_url.get_secret_value() if settings.reader_url else None
+        async with Database(self.dsn, reader_dsn=reader, patience=settings.lease) as database:
+            replica = Replica(self.app, database, settings) if self.engine else None
+            intake = Intake(self.app, database, timeout=settings.intake_timeout)
+            server = self._server(database, intake, replica) if self.listening is not None else None
+            halves = [each for each in (replica, server) if each is not None]
+            async with asyncio.TaskGroup() as together:
+                background = [together.create_task(each, name=name) for name, each in self._background(intake).items()]
+                working = [together.create_task(each.run(), name=type(each).__name__.lower()) for each in halves]
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    asyncio.get_running_loop().add_signal_handler(number, lambda: [each.stop() for each in halves])
+                await asyncio.wait(working)
+                for each in background:
+                    each.cancel()
+
+    def _server(self, database: Database, intake: Intake, replica: Replica | None) -> Server:
+        assert self.listening is not None  # noqa: S101 - asked before
+        sources = configured(self.settings)
+        telemetry.log.info(
+            "http.listening",
+            url="http://{}:{}".format(*self.listening.getsockname()[:2]),
+            webhooks=[f"/webhooks/{name}" for name in sorted(sources)],
+        )
+        return Server(
+            application(
+                self.app,
+                self.settings,
+                database,
+                intake,
+                sources,
+                schema=migrate.known(),
+                slack=(lambda: replica.slack) if replica is not None else None,
+            ),
+            self.listening,
+            drain=self.settings.drain,
+        )
+
+    def _background(self, intake: Intake) -> dict[str, Coroutine[Any, Any, None]]:
+        tasks: dict[str, Coroutine[Any, Any, None]] = {"intake": intake.run(), "metrics": _flushing()}
+        return tasks if self.embedded_at is None else tasks | {"embedded": _reviving(self.embedded_at)}
+
+
+async def _flushing() -> None:
+    while True:
+        await asyncio.sleep(TICK)
+        telemetry.flush()
+
+
+async def _reviving(data: Path) -> None:
+    """Bring the embedded Postgres back whenever it has died."""
+    while True:
+        await asyncio.sleep(TICK)
+        try:
+            await asyncio.to_thread(embedded.revive, data)
+        except Exception:  # noqa: BLE001 - it is tried again, whatever it was
+            telemetry.log.exception("embedded.not_revived", data=str(data))
+
+
+def leave() -> None:
+    """Exit now if steps that were abandoned still run in threads: nothing that they do is recorded any more."""
+    if any(each is not threading.main_thread() and not each.daemon for each in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -1,0 +1,138 @@
+"""`hookline runs`: list, show, watch and cancel runs."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Column, Table
+from rich.text import Text
+
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
+
+commands = typer.Typer(help="List, show, watch and cancel runs.", no_args_is_help=True)
+
+COLOURS = {
+    "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
+    "started": "cyan", "retrying": "yellow",
+}  # fmt: skip
+TERMINAL = ("succeeded", "failed", "cancelled")
+WATCH_EVERY = 0.25
+
+RunArgument = Annotated[str, typer.Argument(help="The id of a run.", metavar="RUN")]
+
+
+@commands.command("list")
+def list_(
+    job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
+    scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the newest runs."""
+    told = Client(url, token).get("/api/runs", job=job, scope=scope, state=state, limit=limit)
+    if json:
+        typer.echo(as_json(told))
+        return
+    table = Table(
+        Column("run", no_wrap=True),
+        "job",
+        "scope",
+        "state",
+        "created",
+        "reason",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
+    for run in told["runs"]:
+        table.add_row(
+            run["id"],
+            run["job"],
+            Text(run["scope"] or ""),
+            _state(run["state"]),
+            _when(run["created_at"]),
+            Text(run["reason"] or "", overflow="ellipsis", no_wrap=True),
+        )
+    Console().print(table)
+
+
+@commands.command()
+def show(run: RunArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+    """Show a run with its steps."""
+    told = Client(url, token).get(f"/api/runs/{run}")
+    if json:
+        typer.echo(as_json(told))
+    else:
+        Console().print(_picture(told))
+
+
+@commands.command()
+def watch(
+    run: RunArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Show a run as it happens, until it ends; exits 0 only if it succeeded."""
+    client = Client(url, token)
+    told = client.get(f"/api/runs/{run}")
+    with Live(_picture(told), console=Console(), auto_refresh=False) as live:
+        while told["state"] not in TERMINAL:
+            time.sleep(WATCH_EVERY)
+            told = client.get(f"/api/runs/{run}")
+            live.update(_picture(told), refresh=True)
+    if told["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+@commands.command()
+def cancel(run: RunArgument, url: UrlOption = None, token: TokenOption = None) -> None:
+    """Cancel a run; one that is running ends at its next step at the latest."""
+    told = Client(url, token).post(f"/api/runs/{run}/cancel")
+    typer.echo(told["state"] if told["state"] == "cancelled" else "asked its worker to cancel it")
+
+
+def _picture(run: dict[str, Any]) -> Group:
+    head = Text.assemble((run["job"], "bold"), f" v{run['version']}  ", run["id"], "  ").append_text(
+        _state(run["state"])
+    )
+    steps = Table("step", "state", "attempt", "time", "result", box=None, header_style="dim", pad_edge=False)
+    for each in run["journal"]:
+        result = each["error"]["message"] if each["error"] else "" if each["output"] is None else str(each["output"])
+        steps.add_row(
+            Text(each["key"]),
+            _state(each["state"]),
+            str(each["attempt"]),
+            _span(each["started_at"], each["finished_at"]),
+            Text(result[:200], overflow="ellipsis", no_wrap=True),
+        )
+    lines: list[Text | Table] = [head]
+    if run["journal"]:
+        lines.append(steps)
+    if run["output"] is not None:
+        lines.append(Text(f"result  {run['output']}"))
+    if run["reason"]:
+        lines.append(Text(f"reason  {run['reason']}", style=COLOURS.get(run["state"], "")))
+    return Group(*lines)
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=COLOURS.get(state, ""))
+
+
+def _when(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def _span(began: str | None, ended: str | None) -> str:
+    if began is None or ended is None:
+        return ""
+    span = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    return f"{span * 1000:.0f} ms" if span < 1 else f"{span:.1f} s"

@@ -1,0 +1,54 @@
+"""`hookline send`: send a webhook as its sender would, signed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from hookline.cli.client import Refused, UrlOption
+from hookline.codec import uuid7
+from hookline.errors import ConfigurationError
+from hookline.ingress.parser import find
+from hookline.settings import load
+
+
+def send(
+    parser: Annotated[str, typer.Argument(help="Whose webhook: the name of a parser, such as github.")],
+    event: Annotated[str, typer.Argument(help="The event, in the sender's words, such as push.")],
+    file: Annotated[Path, typer.Option("--file", "-f", help="The payload; - reads standard input.")],
+    secret: Annotated[
+        str | None,
+        typer.Option(help="Signs it; else the first of HOOKLINE_<SOURCE>_SECRETS.", show_default=False),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="The source to send it to, if not named like the parser.")] = None,
+    delivery: Annotated[str | None, typer.Option(help="The sender's id of the delivery; else a new one.")] = None,
+    url: UrlOption = None,
+) -> None:
+    """Sign a payload as its sender does and post it; prints the answer, exits 1 if it is not 2xx."""
+    settings = load(url=url)
+    to = source or parser
+    sender = find(parser)
+    body = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
+    key = secret or os.environ.get(f"HOOKLINE_{to.upper()}_SECRETS", "").split(",")[0].strip()
+    headers = sender.headers_for(event, delivery or str(uuid7()), body)
+    signature = sender.scheme.sign(key.encode(), body) if key else {}
+    target = f"{settings.url.rstrip('/')}/webhooks/{to}"
+    try:
+        response = httpx.post(target, content=body, headers=headers | signature, timeout=30)
+    except httpx.HTTPError as error:
+        raise Refused(f"{target} does not answer: {str(error) or type(error).__name__}") from None
+    typer.echo(response.text)
+    if response.is_error:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,110 @@
+"""How values become JSON bytes and come back, and how ids are made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import is_dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+NULL = b"null"
+_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
+
+
+class Undecodable(ValueError):
+    """A value that JSON, or the type that was declared for it, cannot hold."""
+
+
+def encode(value: Any) -> bytes:
+    """`value` as JSON: builtins, dataclasses, pydantic models, dates, UUIDs and whatever else pydantic knows.
+
+    Raises:
+        Undecodable: it holds something that JSON cannot, such as an open file, NaN or a lone surrogate.
+    """
+    if value is None:
+        return NULL
+    try:
+        return to_json(value, inf_nan_mode="constants", bytes_mode="base64")
+    except (PydanticSerializationError, UnicodeEncodeError, ValueError, RecursionError) as error:
+        raise Undecodable(f"not representable as JSON: {_first_line(error)}") from None
+
+
+def decode(data: bytes | str) -> Any:
+    """The builtins that JSON `data` stands for, strictly: no NaN, no lone surrogates, no trailing text.
+
+    Raises:
+        Undecodable: it is not JSON, or nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Undecodable(f"not JSON: {_first_line(error)}") from None
+
+
+class Typed:
+    """JSON in and out of one declared type.
+
+    Args:
+        declared: any type that pydantic understands. `Any` (also for a missing annotation) takes builtins.
+
+    Example:
+        >>> Typed(list[int]).decode(b'["1", 2]')
+        [1, 2]
+    """
+
+    __slots__ = ("_adapter", "declared")
+
+    def __init__(self, declared: Any) -> None:
+        self.declared = declared
+        self._adapter = None if declared in (Any, object) else _adapter(declared)
+
+    def decode(self, data: bytes | str) -> Any:
+        """The value of the declared type that `data` holds; raises `Undecodable` with the first few reasons."""
+        if self._adapter is None:
+            return decode(data)
+        if data == NULL and self.declared in (None, type(None)):
+            return None
+        try:
+            return self._adapter.validate_json(data)
+        except ValidationError as error:
+            reasons = "; ".join(
+                f"{'.'.join(str(part) for part in each['loc']) or 'value'}: {each['msg']}"
+                for each in error.errors(include_url=False, include_input=False)[:3]
+            )
+            raise Undecodable(reasons) from None
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the declared type; empty for `Any`."""
+        return {} if self._adapter is None else self._adapter.json_schema()
+
+
+@lru_cache(maxsize=1024)
+def _adapter(declared: Any) -> TypeAdapter[Any]:
+    owns_config = isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared))
+    return (
+        TypeAdapter(declared)
+        if owns_config or hasattr(declared, "__pydantic_config__")
+        else TypeAdapter(declared, config=_CONFIG)
+    )
+
+
+def digest(data: bytes) -> bytes:
+    """A short fingerprint (8 bytes) that tells whether two values were the same; not a proof of identity."""
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def uuid7() -> UUID:
+    """A new time-ordered id: RFC 9562, version 7, 48 bits of milliseconds and 74 random ones."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,166 @@
+"""The engine: claims as many due runs as it has slots for, executes them, and gives them up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from time import perf_counter
+from uuid import UUID
+
+import asyncpg
+
+from hookline import telemetry
+from hookline.engine import decide
+from hookline.engine.execution import Execution
+from hookline.engine.journal import Journal
+from hookline.engine.ledger import Ledger
+from hookline.engine.lookout import Lookout
+from hookline.errors import Cancelled, HooklineError, Suspended
+from hookline.jobs.job import Job, offer
+from hookline.store.claims import Claim, Finish
+from hookline.store.journal import Record
+
+
+class Engine:
+    """Executes runs of `jobs` for one worker.
+
+    Args:
+        jobs: by their offer, `job@version`.
+        slots: runs in hand at once, at most.
+        poll: seconds between two looks for due runs while nobody hints at any.
+        threads: where steps that are plain functions run.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        ledger: Ledger,
+        lookout: Lookout,
+        threads: Executor,
+        *,
+        slots: int,
+        poll: float,
+    ) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._lookout = lookout
+        self._threads = threads
+        self._slots = slots
+        self._poll = poll
+        self._executions: dict[UUID, Execution] = {}
+        self._ending = 0
+        self._wake = asyncio.Event()
+        self._hungry = True
+        self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """How many runs are in hand."""
+        return len(self._executions)
+
+    async def run(self) -> None:
+        """Claim and execute until `drain`; returns when nothing is in hand any more."""
+        async with asyncio.TaskGroup() as in_flight:
+            hinted = True
+            while not self._stopping:
+                self._wake.clear()
+                free = self._slots - len(self._executions) + self._ending
+                if free and (hinted or await self._lookout.sees_due()):
+                    taken = await self._ledger.claim(free, lambda: self._executions.keys())
+                    for claim, records in taken:
+                        execution = self._taken_in_hand(claim, records)
+                        in_flight.create_task(self._execute(execution), name=f"run {claim.id}")
+                    self._hungry = len(taken) == free
+                hinted = await self._woken()
+
+    def wake(self) -> None:
+        """There may be work: look now rather than at the next poll."""
+        self._wake.set()
+
+    def control(self, runs: Sequence[UUID]) -> None:
+        """Cancel those of `runs` that are in hand, as an operator asked."""
+        for run in runs:
+            if execution := self._executions.get(run):
+                execution.interrupt(Cancelled("cancelled by an operator"))
+
+    def drain(self, deadline: float) -> None:
+        """Claim no more; let what is in hand end for `deadline` seconds, then give it back."""
+        self._stopping = True
+        self.wake()
+        asyncio.get_running_loop().call_later(deadline, self._give_back)
+
+    def _give_back(self) -> None:
+        for execution in list(self._executions.values()):
+            execution.interrupt(Suspended("its worker stopped"))
+
+    async def _woken(self) -> bool:
+        """Wait for a hint, or for the next poll; whether it was a hint."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll):
+                await self._wake.wait()
+        return self._wake.is_set()
+
+    def _taken_in_hand(self, claim: Claim, records: Sequence[Record]) -> Execution:
+        job = self._jobs[offer(claim.job, claim.version)]
+        journal = Journal(claim, records, self._ledger)
+        execution = self._executions[claim.id] = Execution(claim, job, journal, self._threads)
+        return execution
+
+    async def _execute(self, execution: Execution) -> None:
+        claim = execution.claim
+        began = perf_counter()
+        try:
+            with telemetry.bound(run=claim.id, job=claim.job, delivery=claim.delivery):
+                finish = await self._outcome(execution)
+                if finish is not None:
+                    with self._ending_one():
+                        await self._finish(finish)
+                    _tell(finish, began)
+        finally:
+            del self._executions[claim.id]
+
+    @contextmanager
+    def _ending_one(self) -> Iterator[None]:
+        """Count a slot as free already while its run's end is being committed: the next claim rides along."""
+        self._ending += 1
+        if self._hungry:
+            self.wake()
+        try:
+            yield
+        finally:
+            self._ending -= 1
+
+    async def _outcome(self, execution: Execution) -> Finish | None:
+        try:
+            return await execution.run()
+        except Exception as error:  # noqa: BLE001 - the run is paused, and the worker goes on
+            telemetry.log.exception("run.broke_the_engine")
+            reason = f"hookline itself failed on this run: {decide.summary(error)}"
+            return Finish(execution.claim, "paused", reason=reason, attempt=execution.claim.attempt)
+
+    async def _finish(self, finish: Finish) -> None:
+        """Give the run up; if Postgres will not have its output, it has failed."""
+        try:
+            await self._ledger.finish(finish)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, HooklineError) as refused:
+            error = decide.unusable("what the job returned", refused)
+            await self._ledger.finish(
+                replace(
+                    finish,
+                    state="failed",
+                    output=None,
+                    error=decide.describe(error),
+                    reason=decide.summary(error),
+                )
+            )
+
+
+def _tell(finish: Finish, began: float) -> None:
+    claim, state = finish.claim, finish.state
+    telemetry.RUNS.count(job=claim.job, state=state)
+    telemetry.RUN_TIME.time((perf_counter() - began) * 1000, job=claim.job, state=state)
+    say = telemetry.log.warning if state in ("failed", "paused") else telemetry.log.debug
+    say(f"run.{state}", reason=finish.reason, attempt=claim.attempt)

@@ -1,0 +1,87 @@
+"""The heartbeat: proves that a worker is alive by renewing its lease, as long as Postgres knows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from hookline import telemetry
+from hookline.store import workers
+from hookline.store.database import AWAY, CONTENDED, Database
+
+BEATS = 3
+"""Renewals within one lease, so that one may be late and one lost."""
+
+
+class Heartbeat:
+    """Renews the lease of `worker`, on a connection of its own, so that no other work delays it.
+
+    Args:
+        lease: seconds that a renewal lasts.
+        running: how many runs the worker has in hand.
+        on_control: called, after each renewal, with the runs that an operator wants something of.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        worker: UUID,
+        lease: float,
+        running: Callable[[], int],
+        on_control: Callable[[Sequence[UUID]], None],
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease = lease
+        self._running = running
+        self._on_control = on_control
+        self._beat = asyncio.Event()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._expires = asyncio.get_running_loop().time() + lease
+
+    @property
+    def slack(self) -> float:
+        """Seconds left of the lease, by this process's clock; negative when it has run out."""
+        return self._expires - asyncio.get_running_loop().time()
+
+    def hasten(self) -> None:
+        """Renew now: an operator wants something of a run."""
+        self._beat.set()
+
+    async def run(self) -> None:
+        """Renew until cancelled; raises `LeaseLost` when the worker was declared dead."""
+        try:
+            while True:
+                self._beat.clear()
+                telemetry.LEASE_SLACK.set(round(self.slack, 3))
+                pause = self._lease / BEATS if await self._renew() else min(1.0, self._lease / BEATS)
+                await self._next_beat(pause)
+        finally:
+            if self._connection is not None:
+                self._connection.terminate()
+
+    async def _renew(self) -> bool:
+        began = asyncio.get_running_loop().time()
+        try:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._database.connect()
+            controlled = await workers.renew(self._connection, self._worker, self._lease, self._running())
+        except (*AWAY, *CONTENDED) as error:
+            if self._connection is not None:
+                self._connection.terminate()
+            telemetry.log.warning("heartbeat.missed", slack=round(self.slack, 1), error=repr(error))
+            return False
+        self._expires = began + self._lease
+        if controlled:
+            self._on_control(controlled)
+        return True
+
+    async def _next_beat(self, pause: float) -> None:
+        try:
+            async with asyncio.timeout(pause):
+                await self._beat.wait()
+        except TimeoutError:
+            return

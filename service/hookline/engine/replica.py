@@ -1,0 +1,117 @@
+"""A replica: one worker's engine, heartbeat, watchdog and lookout, under one identity for as long as it lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from hookline import telemetry
+from hookline.app import App
+from hookline.codec import uuid7
+from hookline.engine.engine import Engine
+from hookline.engine.heartbeat import Heartbeat
+from hookline.engine.ledger import Ledger
+from hookline.engine.lookout import Lookout
+from hookline.engine.watchdog import Watchdog
+from hookline.errors import LeaseLost, Unavailable
+from hookline.settings import Settings
+from hookline.store import claims, workers
+from hookline.store.database import Database
+
+GIVE_BACK = 5.0
+"""Seconds that giving runs back may take after the drain; if Postgres is away, a watchdog does it later."""
+
+
+class Replica:
+    """Runs the jobs of `app` until it is told to stop, whatever becomes of its leases."""
+
+    def __init__(self, app: App, database: Database, settings: Settings) -> None:
+        self._jobs = {job.offer: job for job in app}
+        self._database = database
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._heartbeat: Heartbeat | None = None
+
+    @property
+    def slack(self) -> float | None:
+        """Seconds left of the lease; `None` while the replica has none."""
+        return None if self._heartbeat is None else self._heartbeat.slack
+
+    def stop(self) -> None:
+        """Claim no more, finish or give back what is in hand within the drain time, and leave."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Register, work, and register anew whenever the worker was declared dead, until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                await self._work_as(await self._register())
+            except* LeaseLost:
+                telemetry.log.warning("worker.declared_dead", next="its runs are dropped; registering anew")
+            finally:
+                self._heartbeat = None
+
+    async def _register(self) -> UUID:
+        worker, name = uuid7(), f"{socket.gethostname()}:{os.getpid()}"
+        while True:
+            try:
+                async with self._database.session() as connection:
+                    await workers.register(
+                        connection, worker, name, list(self._jobs), self._settings.slots, self._settings.lease
+                    )
+            except Unavailable as error:
+                telemetry.log.warning("worker.not_registered", error=str(error))
+                await asyncio.sleep(1)
+            else:
+                telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._jobs))
+                return worker
+
+    async def _work_as(self, worker: UUID) -> None:
+        settings = self._settings
+        threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="step")
+        ledger = Ledger(self._database, worker, list(self._jobs), lambda runs: engine.control(runs))
+        lookout = Lookout(self._database, list(self._jobs), lambda hint: heard(hint))
+        engine = Engine(self._jobs, ledger, lookout, threads, slots=settings.slots, poll=settings.poll)
+
+        def heard(hint: str) -> None:
+            if hint == "due":
+                engine.wake()
+            else:
+                heartbeat.hasten()
+
+        heartbeat = self._heartbeat = Heartbeat(
+            self._database, worker, settings.lease, lambda: engine.running, engine.control
+        )
+        watchdog = Watchdog(self._database, settings.lease, settings.max_losses)
+        try:
+            async with asyncio.TaskGroup() as together:
+                services = [
+                    together.create_task(each.run(), name=type(each).__name__.lower())
+                    for each in (ledger, lookout, heartbeat, watchdog)
+                ]
+                working = together.create_task(engine.run(), name="engine")
+                stopping = together.create_task(self._stopping.wait(), name="stop")
+                await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    engine.drain(settings.drain)
+                    await asyncio.wait((working,), timeout=settings.drain + GIVE_BACK)
+                for each in (*services, working, stopping):
+                    each.cancel()
+            await self._leave(worker)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _leave(self, worker: UUID) -> None:
+        """Give back what is left and delete the worker's row; if Postgres is away, a watchdog will do it."""
+        try:
+            async with self._database.session() as connection, connection.transaction():
+                await workers.fence(connection, worker)
+                await claims.hand_over(connection, worker)
+                await workers.remove(connection, worker)
+        except Unavailable as error:
+            telemetry.log.warning("worker.left_behind", worker=worker, error=str(error))
+        else:
+            telemetry.log.info("worker.left", worker=worker)

@@ -1,0 +1,61 @@
+"""The watchdog: declares dead the workers whose lease has run out, and makes their runs due."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from hookline import telemetry
+from hookline.errors import Unavailable
+from hookline.store import claims, workers
+from hookline.store.database import CONTENDED, Connection, Database
+
+
+class Watchdog:
+    """Every replica runs one; they need not agree, since only one of them can delete a row.
+
+    Args:
+        lease: seconds; it looks three times within one.
+        max_losses: a run whose worker was lost this often is paused, lest it kill one worker after another.
+    """
+
+    def __init__(self, database: Database, lease: float, max_losses: int) -> None:
+        self._database = database
+        self._lease = lease
+        self._max_losses = max_losses
+
+    async def run(self) -> None:
+        """Look until cancelled.
+
+        When Postgres was away nobody could renew a lease, so the watchdog gives everybody one lease of time
+        before it judges again.
+        """
+        while True:
+            await asyncio.sleep(self._lease / 3 * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+            try:
+                await self._look()
+            except (Unavailable, *CONTENDED) as error:
+                telemetry.log.warning("watchdog.blind", error=str(error))
+                await asyncio.sleep(self._lease)
+
+    async def _look(self) -> None:
+        async with self._database.session() as connection:
+            if await workers.any_expired(connection):
+                await self.release_the_lost(connection)
+            age, stranded = await claims.survey(connection)
+        telemetry.QUEUE_AGE.set(round(age, 3))
+        telemetry.STRANDED.set(stranded)
+
+    async def release_the_lost(self, connection: Connection) -> None:
+        """Delete the workers that are dead, then, in a later statement, release their runs."""
+        async with connection.transaction():
+            lost = await workers.expire(connection)
+            released = await claims.release(connection, lost, self._max_losses)
+        telemetry.WORKER_LOSSES.count(len(lost))
+        for worker in lost:
+            telemetry.log.warning("worker.lost", worker=worker)
+        for run in released:
+            telemetry.RUNS.count(job=run["job"], state=run["state"])
+            telemetry.log.warning(
+                "run.released", run=run["id"], job=run["job"], state=run["state"], losses=run["losses"]
+            )

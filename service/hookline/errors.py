@@ -1,0 +1,80 @@
+"""What can go wrong, each named for the person who must act on it."""
+
+from __future__ import annotations
+
+
+class HooklineError(Exception):
+    """The root of every error that hookline raises on purpose."""
+
+
+class ConfigurationError(HooklineError):
+    """Settings, an application or a schema that hookline cannot start with; its text is one clear line."""
+
+
+class Fatal(HooklineError):
+    """Raised by a step or a job to fail at once: no retry policy applies.
+
+    Example:
+        >>> raise Fatal("no such commit")
+        Traceback (most recent call last):
+        hookline.errors.Fatal: no such commit
+    """
+
+
+class StepFailed(HooklineError):
+    """Stands in for a recorded failure whose own type cannot be imported here; carries its name and text."""
+
+
+class InvalidInput(HooklineError):
+    """A run was asked for with an input, a scope or a job that does not fit; nothing was created."""
+
+
+class UnknownJob(InvalidInput):
+    """A run was asked for of a job that this application does not declare."""
+
+
+class Rejected(HooklineError):
+    """A delivery that is not authentic; `reason` goes to a metric, never to the sender."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unparseable(HooklineError):
+    """An authentic delivery whose content its parser cannot make sense of: it is stored, quarantined."""
+
+
+class Unavailable(HooklineError):
+    """Postgres does not answer, or too much is in flight: try again later."""
+
+
+class IllegalTransition(HooklineError):
+    """A run was asked to change to a state that its present one does not lead to."""
+
+
+class Interrupt(BaseException):
+    """Ends an execution from within a Context call.
+
+    Derives from `BaseException`, so that a job's `except Exception` lets it through.
+    """
+
+
+class Suspended(Interrupt):
+    """The run has nothing to do for a while and is given back until it is due."""
+
+
+class Cancelled(Interrupt):
+    """An operator cancelled the run."""
+
+
+class TimedOut(Interrupt):
+    """The run exceeded the time that its job allows."""
+
+
+class NonDeterminism(Interrupt):
+    """The journal holds a record that the job's code no longer asks for; the run is paused."""
+
+
+class LeaseLost(Interrupt):
+    """This worker was declared dead: another may be at work on its runs, so nothing more is recorded."""

@@ -1,0 +1,185 @@
+"""The words that parsers and the service share: an event, a trigger, and the pattern that picks events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+
+from hookline import codec
+
+_UNREAD: Final = object()
+
+
+class Event:
+    """Something that happened elsewhere, as a parser read it from a delivery.
+
+    Args:
+        type: what happened, in dotted words: `github.push`, `github.issues.opened`.
+        key: which thing of the sender's it is about, such as `octo/site`; empty if the sender does not say.
+        data: what the sender said of it, as JSON builtins.
+        fields: the few values of `data` that filters and scope templates need, read without decoding the rest.
+
+    Example:
+        >>> Event("github.push", key="octo/site", data={"after": "9fceb02"}).data["after"]
+        '9fceb02'
+    """
+
+    __slots__ = ("_data", "_raw", "fields", "key", "type")
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the field's own name
+        *,
+        key: str = "",
+        data: Any = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.type = type
+        self.key = key
+        self.fields: Mapping[str, Any] = fields or {}
+        self._data = data
+        self._raw: bytes | None = None
+
+    @classmethod
+    def of_json(cls, type: str, raw: bytes, *, key: str = "", fields: Mapping[str, Any] | None = None) -> Event:  # noqa: A002
+        """An event whose data is the JSON text `raw`, decoded when it is first looked at."""
+        event = cls(type, key=key, data=_UNREAD, fields=fields)
+        event._raw = raw
+        return event
+
+    @property
+    def data(self) -> Any:
+        """What the sender said, as JSON builtins."""
+        if self._data is _UNREAD and self._raw is not None:
+            self._data = codec.decode(self._raw)
+        return self._data
+
+    @property
+    def raw(self) -> bytes:
+        """`data` as JSON text."""
+        if self._raw is None:
+            self._raw = codec.encode(self._data)
+        return self._raw
+
+    def envelope(self) -> bytes:
+        """All but the data, as JSON: what a run keeps beside its input."""
+        return msgspec.json.encode({"type": self.type, "key": self.key, "fields": self.fields})
+
+    @classmethod
+    def of_envelope(cls, envelope: bytes | str, raw: bytes) -> Event:
+        """The event that `envelope` and its data `raw` were made from."""
+        return cls.of_json(**codec.decode(envelope), raw=raw)
+
+    def lookup(self, path: str) -> Any:
+        """The value at a dotted `path`: one of `fields`, else looked up in `data`.
+
+        Raises:
+            LookupError: there is none.
+        """
+        if path in self.fields:
+            return self.fields[path]
+        return lookup(self.data, path)
+
+    def __repr__(self) -> str:
+        return f"Event({self.type!r}, key={self.key!r})"
+
+
+def lookup(data: Any, path: str) -> Any:
+    """The value at a dotted `path` of mappings, such as `pull_request.number`; raises `LookupError`."""
+    value = data
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
+            raise LookupError(f"no field {path!r}")
+        value = value[name]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A request to start one run of a named job.
+
+    Args:
+        job: the job's name.
+        input: what the job is handed, as JSON builtins, a dataclass or a pydantic model.
+        scope: the key that serialises runs of the job; `None` leaves it to the job.
+        priority: higher runs are claimed first, -100 to 100.
+        delay: how long the run waits before it is due; a number is in seconds.
+        idempotency_key: at most one run of the job is ever created for it.
+    """
+
+    job: str
+    input: Any = None
+    scope: str | None = None
+    priority: int = 0
+    delay: timedelta | float = 0
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which delivery this is, by the sender's own words.
+
+    Args:
+        key: the sender's id of the delivery; the same one again is a duplicate.
+        type: the event type, for people who look at deliveries.
+    """
+
+    key: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What a parser answers to a sender that only asks whether anybody is there."""
+
+
+Predicate = Callable[[Event], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Picks events by their type and, if need be, by what is in them.
+
+    Args:
+        types: event types; `*` stands for any text, and a type picks its sub-types: `github.issues` also picks
+            `github.issues.opened`.
+        filters: by the name of a field, the globs of which one must match the field's text.
+        when: a last word, for what globs cannot say.
+
+    Example:
+        >>> Pattern(["github.push"]).matches(Event("github.push"))
+        True
+    """
+
+    types: Iterable[str]
+    filters: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    when: Predicate | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", tuple(self.types))
+        object.__setattr__(self, "filters", {name: tuple(globs) for name, globs in self.filters.items()})
+
+    def matches(self, event: Event) -> bool:
+        """Whether this pattern picks `event`."""
+        return (
+            any(_is_or_under(event.type, each) for each in self.types)
+            and all(_any_glob(event, name, globs) for name, globs in self.filters.items())
+            and (self.when is None or bool(self.when(event)))
+        )
+
+
+def _is_or_under(type_: str, picked: str) -> bool:
+    return type_ == picked or type_.startswith(picked + ".") or ("*" in picked and fnmatchcase(type_, picked))
+
+
+def _any_glob(event: Event, name: str, globs: Iterable[str]) -> bool:
+    try:
+        text = str(event.lookup(name))
+    except LookupError:
+        return False
+    return any(fnmatchcase(text, glob) for glob in globs)

@@ -1,0 +1,212 @@
+"""The intake: takes what came in, decides purely what it is, and commits it with the runs that it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from hookline import telemetry
+from hookline.app import App
+from hookline.codec import uuid7
+from hookline.errors import InvalidInput, Rejected, Unavailable, Unparseable
+from hookline.events import Identity, Pong, Trigger
+from hookline.ingress import bindings
+from hookline.ingress.parser import Parser, find
+from hookline.ingress.schemes import Received, Scheme, Unsigned, Verified
+from hookline.jobs.job import Job
+from hookline.settings import Settings
+from hookline.store import deliveries, runs
+from hookline.store.commit import GroupCommit
+from hookline.store.database import Connection, Database
+from hookline.store.deliveries import NewDelivery, Stored
+from hookline.store.runs import NewRun
+
+CREDENTIALS = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-gitlab-token"})
+"""Headers of which a delivery keeps only that they were there."""
+
+LARGE = 262_144
+"""Bytes; a larger body is examined in a thread, so that the loop goes on serving the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A configured endpoint: `/webhooks/{name}`."""
+
+    name: str
+    parser: Parser
+    scheme: Scheme
+    secrets: tuple[bytes, ...]
+
+
+def configured(settings: Settings) -> dict[str, Source]:
+    """The sources that the settings switch on, by name; raises `ConfigurationError`."""
+    return {
+        each.name: Source(
+            name=each.name,
+            parser=(parser := find(each.parser)),
+            scheme=Unsigned() if each.unsigned else parser.scheme,
+            secrets=tuple(secret.get_secret_value().encode() for secret in each.secrets),
+        )
+        for each in settings.sources
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the sender is told.
+
+    Args:
+        status: what became of the delivery, in the words of the contract with senders.
+        reason: why, of a quarantined one.
+    """
+
+    delivery: UUID
+    status: Literal["accepted", "ignored", "pong", "quarantined", "duplicate", "conflict"]
+    runs: tuple[UUID, ...] = ()
+    reason: str | None = None
+
+
+class Intake:
+    """Accepts deliveries and triggers; what it returns for is committed.
+
+    Args:
+        timeout: seconds that Postgres has to commit, before the sender is asked to come again.
+    """
+
+    def __init__(self, app: App, database: Database, *, timeout: float) -> None:
+        self._jobs: Mapping[str, Job] = app.latest
+        self._timeout = timeout
+        self._commit: GroupCommit[NewDelivery | NewRun, Stored | UUID] = GroupCommit(
+            database, _write, name="intake", limit=200
+        )
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await self._commit.run()
+
+    async def receive(self, source: Source, received: Received) -> Receipt:
+        """Verify, parse, bind and commit a delivery.
+
+        Raises:
+            Rejected: it is not authentic; nothing is kept of it.
+            Unavailable: it could not be committed in time; it may be sent again.
+        """
+        try:
+            if len(received.body) > LARGE:
+                examined, pong = await asyncio.to_thread(examine, source, received, self._jobs)
+            else:
+                examined, pong = examine(source, received, self._jobs)
+        except Rejected as rejected:
+            telemetry.REJECTED.count(source=source.name, reason=rejected.reason)
+            raise
+        receipt = _receipt(await self._committed(examined), pong)
+        _tell(source, examined, receipt)
+        return receipt
+
+    async def start(self, trigger: Trigger) -> tuple[UUID, bool]:
+        """Commit the run that `trigger` asks for; returns its id, and whether it is new.
+
+        Raises:
+            InvalidInput: it cannot be started; `UnknownJob` if there is no such job.
+            Unavailable: it could not be committed in time; with an idempotency key it may be asked for again.
+        """
+        wanted = bindings.asked_for(trigger, self._jobs)
+        run = await self._committed(wanted)
+        assert isinstance(run, UUID)  # noqa: S101 - a run was handed in
+        if run == wanted.id:
+            telemetry.RUNS.count(job=wanted.job, state="queued" if wanted.scope is None else "blocked")
+        return run, run == wanted.id
+
+    async def _committed(self, item: NewDelivery | NewRun) -> Stored | UUID:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._commit.submit(item)
+        except TimeoutError:
+            raise Unavailable("Postgres did not commit in time") from None
+
+
+async def _write(
+    connection: Connection,
+    items: Sequence[NewDelivery | NewRun],
+    again: bool,  # noqa: ARG001 - repeating is safe
+) -> list[Stored | UUID]:
+    arrived = [each for each in items if isinstance(each, NewDelivery)]
+    asked = [each for each in items if isinstance(each, NewRun)]
+    stored = iter(await deliveries.store(connection, arrived) if arrived else ())
+    created = iter(await runs.create(connection, asked))
+    return [next(stored) if isinstance(each, NewDelivery) else next(created) for each in items]
+
+
+def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, bool]:
+    """What `received` is and what it starts, and whether it is a mere ping; nothing is written.
+
+    Raises:
+        Rejected: it is not authentic.
+    """
+    verified = source.scheme.verify(received, source.secrets)
+    digest = hashlib.sha256(verified.body).digest()
+    arrived = NewDelivery(
+        id=uuid7(),
+        source=source.name,
+        key=f"sha256:{digest.hex()}",
+        digest=digest,
+        type="unknown",
+        status="ignored",
+        reason=None,
+        secret=str(verified.secret),
+        headers=_kept(verified),
+        body=verified.body,
+    )
+    try:
+        identity: Identity = source.parser.identify(verified)
+        arrived = replace(arrived, key=identity.key or str(arrived.id), type=identity.type)
+        happened = source.parser.parse(verified)
+        if isinstance(happened, Pong):
+            return arrived, True
+        started = bindings.started_by(happened, jobs, arrived.id, verified.body)
+    except (Unparseable, InvalidInput) as error:
+        return replace(arrived, status="quarantined", reason=str(error)[:500]), False
+    except Exception as error:  # noqa: BLE001 - the delivery is kept, whatever its parser did
+        telemetry.log.exception("parser.failed", source=source.name, delivery=arrived.id)
+        reason = f"the parser or a binding failed: {type(error).__name__}"
+        return replace(arrived, status="quarantined", reason=reason), False
+    return replace(arrived, status="accepted" if started else "ignored", runs=started), False
+
+
+def _kept(verified: Verified) -> bytes:
+    kept = [
+        (name.decode("latin-1"), "(not kept)" if name in CREDENTIALS else value.decode("latin-1"))
+        for name, value in verified.headers
+    ]
+    return msgspec.json.encode(kept)
+
+
+def _receipt(stored: Stored | UUID, pong: bool) -> Receipt:
+    assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
+    if stored.status == "conflict":
+        return Receipt(stored.id, "conflict", reason=stored.reason)
+    if stored.duplicate:
+        return Receipt(stored.id, "duplicate", stored.runs, stored.reason)
+    return Receipt(stored.id, "pong" if pong else stored.status, stored.runs, stored.reason)
+
+
+def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
+    telemetry.ACCEPTED.count(source=source.name, status=receipt.status)
+    if receipt.status == "accepted":
+        for run in arrived.runs:
+            telemetry.RUNS.count(job=run.job, state="queued" if run.scope is None else "blocked")
+    say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug
+    say(
+        f"delivery.{receipt.status}",
+        source=source.name,
+        delivery=receipt.delivery,
+        type=arrived.type,
+        runs=len(receipt.runs),
+        reason=receipt.reason,
+    )

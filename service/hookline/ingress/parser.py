@@ -1,0 +1,61 @@
+"""The parser: a plug-in that knows one kind of sender, found by its entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from hookline.errors import ConfigurationError
+from hookline.events import Event, Identity, Pong, Trigger
+from hookline.ingress.schemes import Scheme, Verified
+
+GROUP = "hookline.parsers"
+REQUIRED = ("scheme", "content_types", "identify", "parse", "headers_for")
+
+
+class Parser(Protocol):
+    """Turns a sender's deliveries into events; pure: no I/O, no clock, no memory of what came before.
+
+    Attributes:
+        scheme: how a delivery proves who sent it.
+        content_types: the media types, in lower case, that the sender uses; others are refused.
+    """
+
+    scheme: Scheme
+    content_types: frozenset[str]
+
+    def identify(self, delivery: Verified) -> Identity:
+        """The sender's id of the delivery, and its event type.
+
+        An empty key says that the sender has none, so each delivery is a new one. Raises `Unparseable`.
+        """
+
+    def parse(self, delivery: Verified) -> Pong | Iterable[Event | Trigger]:
+        """What happened, or what is asked for; raises `Unparseable`, and the delivery is quarantined."""
+
+    def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
+        """What a sender adds besides its proof, when `hookline send` stands in for it."""
+
+
+@cache
+def find(name: str) -> Parser:
+    """The installed parser called `name`.
+
+    Raises:
+        ConfigurationError: there is none, or it does not load.
+    """
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in found:
+        raise ConfigurationError(
+            f"there is no parser {name!r}, only {', '.join(sorted(found))}; "
+            "one that was just added needs its distribution installed again"
+        )
+    try:
+        parser: Parser = found[name].load()
+    except Exception as error:
+        raise ConfigurationError(f"parser {name} ({found[name].value}) does not load: {error!r}") from error
+    if missing := [each for each in REQUIRED if not hasattr(parser, each)]:
+        raise ConfigurationError(f"parser {name} ({found[name].value}) has no {', '.join(missing)}")
+    return parser

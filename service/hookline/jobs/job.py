@@ -1,0 +1,116 @@
+"""A job: a named, versioned definition of work, and what a run of it needs."""
+
+from __future__ import annotations
+
+import inspect
+import string
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from hookline.codec import Typed, Undecodable, decode
+from hookline.errors import ConfigurationError, InvalidInput
+from hookline.events import Event, Pattern, lookup
+from hookline.jobs.context import Context
+from hookline.jobs.retry import ONCE, Retry
+
+JobFunction = Callable[..., Awaitable[Any]]
+Scope = str | Callable[[Any], str | None] | None
+"""A template over the fields of the input (`{repository}`), or a function of the input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a user declared with `@app.job`.
+
+    Args:
+        takes: what the function's second parameter is declared to be; `None` if that is the whole event.
+        on: the events that start a run.
+        retry: when a run that failed is tried again, from the step that failed.
+        timeout: seconds from the first claim of a run to its end.
+    """
+
+    name: str
+    version: int
+    function: JobFunction
+    takes: Typed | None
+    on: tuple[Pattern, ...] = ()
+    scope: Scope = None
+    retry: Retry = ONCE
+    timeout: float | None = None
+
+    @property
+    def offer(self) -> str:
+        """What a worker that has this job can run, as the claim names it."""
+        return offer(self.name, self.version)
+
+    def argument(self, input_: bytes, event: bytes | None) -> Any:
+        """What the function is called with: `input_` (JSON) as the declared type, or the event around it.
+
+        Raises:
+            Undecodable: the input is not of that type.
+        """
+        if self.takes is not None:
+            return self.takes.decode(input_)
+        return Event.of_json("trigger", input_) if event is None else Event.of_envelope(event, input_)
+
+    def check(self, input_: bytes) -> None:
+        """Return if a run could start with `input_` (JSON); raises `InvalidInput`."""
+        try:
+            if self.takes is None:
+                decode(input_)
+            else:
+                self.takes.decode(input_)
+        except Undecodable as error:
+            raise InvalidInput(f"the input does not fit job {self.name}: {error}") from None
+
+    def scope_of(self, about: Event | Any) -> str | None:
+        """The scope of a run that `about`, an event or an input of JSON builtins, starts.
+
+        Raises:
+            InvalidInput: the template names a field that is not there.
+        """
+        if self.scope is None:
+            return None
+        if callable(self.scope):
+            return self.scope(about)
+        find = about.lookup if isinstance(about, Event) else lambda path: lookup(about, path)
+        try:
+            return _Template(find).format(self.scope)
+        except LookupError as error:
+            raise InvalidInput(f"the scope {self.scope!r} of job {self.name} needs more: {error}") from None
+
+    async def call(self, ctx: Context, argument: Any) -> Any:
+        """Call the function."""
+        return await self.function(ctx, argument)
+
+
+def offer(name: str, version: int) -> str:
+    """How workers and claims name a version of a job."""
+    return f"{name}@{version}"
+
+
+class _Template(string.Formatter):
+    """Fills `{dotted.path}` from a look-up; knows no attributes and no indices, so it reaches nothing else."""
+
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        self._find = find
+
+    def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:  # noqa: ARG002
+        return self._find(field_name), field_name
+
+
+def input_type(function: JobFunction, name: str) -> Typed | None:
+    """What the second parameter of a job's function is declared to take; `None` for an `Event`.
+
+    Raises:
+        ConfigurationError: it is not `async def name(ctx, input)`.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if not inspect.iscoroutinefunction(function) or len(parameters) != 2:
+        raise ConfigurationError(f"job {name} must be `async def {name}(ctx, input)`")
+    try:
+        declared = get_type_hints(function).get(parameters[1].name, Any)
+        return None if declared is Event else Typed(declared)
+    except Exception as error:
+        raise ConfigurationError(f"job {name}: cannot use the type of `{parameters[1].name}`: {error}") from error

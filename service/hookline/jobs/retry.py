@@ -1,0 +1,65 @@
+"""Retry: how often, after what, and how long apart something that failed is tried again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hookline.errors import Fatal
+
+Seconds = timedelta | float
+"""A span of time; a number is in seconds."""
+
+
+def seconds(span: Seconds) -> float:
+    """`span` as a number of seconds."""
+    return span.total_seconds() if isinstance(span, timedelta) else float(span)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A policy of trying again, with exponentially growing pauses.
+
+    Args:
+        attempts: tries in all, the first included; at least 1.
+        delay: the pause before the second try.
+        factor: what each further pause is multiplied by; 1 keeps it constant.
+        cap: the longest pause.
+        jitter: the part of each pause, from 0 to 1, that is left to chance, so that many do not return at once.
+        on: the exceptions worth another try. `Fatal` never is.
+
+    Example:
+        >>> Retry(attempts=4, delay=1, factor=2, jitter=0).pause(3)
+        4.0
+    """
+
+    attempts: int = 3
+    delay: Seconds = 1.0
+    factor: float = 2.0
+    cap: Seconds = 300.0
+    jitter: float = 0.2
+    on: tuple[type[Exception], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ValueError(f"a Retry has at least 1 attempt, not {self.attempts}")
+        if seconds(self.delay) < 0 or seconds(self.cap) < 0 or self.factor < 0 or not 0 <= self.jitter <= 1:
+            raise ValueError("a Retry has no negative delay, cap or factor, and a jitter from 0 to 1")
+
+    def wants(self, attempt: int, error: Exception) -> bool:
+        """Whether `error`, which ended try number `attempt`, is worth another."""
+        return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, Fatal)
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after try number `attempt`."""
+        longest = seconds(self.cap)
+        try:
+            pause = min(seconds(self.delay) * self.factor ** (attempt - 1), longest)
+        except OverflowError:
+            pause = longest
+        return pause * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
+
+
+ONCE = Retry(attempts=1)
+"""The policy of whatever declares none: a failure is a failure."""

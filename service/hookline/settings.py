@@ -1,0 +1,191 @@
+"""Settings: what a deployment decides, from the command line, the environment or a `.env` file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from hookline.errors import ConfigurationError
+
+PREFIX = "HOOKLINE_"
+HIDDEN, UNSET = "********", "(not set)"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What the settings say of one source: its name, its parser's, and its secrets."""
+
+    name: str
+    parser: str
+    secrets: tuple[SecretStr, ...]
+    unsigned: bool
+
+
+class Settings(BaseModel):
+    """Every setting of hookline; each is read from `HOOKLINE_` and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: SecretStr | None = Field(None, description="Postgres; without it an embedded one is used.")
+    reader_url: SecretStr | None = Field(None, description="A read replica, for the API's read-only questions.")
+    app: str | None = Field(None, description="The application, as package.module:app; else all installed ones.")
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    api_tokens: tuple[SecretStr, ...] = Field((), description="Bearer tokens for the API, separated by commas.")
+    data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
+    slots: int = Field(200, ge=1, le=10_000, description="Runs that one replica has in hand at once.")
+    lease: float = Field(30.0, ge=1, le=3600, description="Seconds that a worker may be silent before it is dead.")
+    max_losses: int = Field(5, ge=1, le=1000, description="Times that a run may lose its worker before it is paused.")
+    drain: float = Field(25.0, ge=0, le=3600, description="Seconds that runs in hand have to end after SIGTERM.")
+    poll: float = Field(1.0, ge=0.01, le=60, description="Seconds between two looks for due runs while idle.")
+    max_body: int = Field(26_214_400, ge=1024, description="Bytes that a request's body may have.")
+    body_timeout: float = Field(10.0, gt=0, description="Seconds that a body may take to arrive.")
+    max_in_flight: int = Field(1000, ge=1, description="Requests with a body that are taken in at once.")
+    max_in_flight_bytes: int = Field(268_435_456, ge=1024, description="Bytes of all their bodies together.")
+    intake_timeout: float = Field(5.0, gt=0, description="Seconds that Postgres has to commit a delivery.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="JSON for machines, console for people.")
+    statsd_host: str | None = Field(None, description="Where metrics go; without it nowhere.")
+    statsd_port: int = Field(8125, ge=1, le=65535, description="The UDP port that metrics go to.")
+    statsd_prefix: str = Field("hookline", description="What every metric's name begins with.")
+    statsd_tags: bool = Field(False, description="Send tags in DogStatsD's form, not as parts of the name.")
+    url: str = Field("http://127.0.0.1:8000", description="The service that the command line talks to.")
+    token: SecretStr | None = Field(None, description="The API token that the command line sends.")
+    sources: tuple[SourceSettings, ...] = Field((), exclude=True)
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _separated(cls, given: object) -> object:
+        return split_secrets(given) if isinstance(given, str) else given
+
+
+NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields if name != "sources"}
+
+_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|PARSER|UNSIGNED)")
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings as they are now; an override that is `None` says nothing.
+
+    Raises:
+        ConfigurationError: one of them is unknown or unusable; one line that names it.
+    """
+    given = _given()
+    if unknown := [name for name in given if name not in NAMES and not _OF_SOURCE.fullmatch(name)]:
+        raise ConfigurationError(_unknown(unknown[0], given))
+    values: dict[str, Any] = {NAMES[name]: value for name, (value, _) in given.items() if name in NAMES}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(values | {"sources": _sources(given)})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        shown = "" if _is_secret(name) else f", not {str(first['input'])[:80]!r}"
+        raise ConfigurationError(f"{PREFIX}{name.upper()}: {first['msg']}{shown}") from None
+
+
+def split_secrets(text: str) -> tuple[str, ...]:
+    """The secrets in a comma-separated `text`; raises `ConfigurationError` for an empty one."""
+    secrets = tuple(part.strip() for part in text.split(","))
+    if not all(secrets):
+        raise ConfigurationError("a list of secrets has an empty one; separate them by single commas")
+    return secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting for people: its value, hidden if it is secret, and where it came from."""
+
+    name: str
+    value: str
+    origin: str
+    description: str
+
+
+def listing(settings: Settings) -> list[Row]:
+    """Every setting in `settings`, and then those of each source."""
+    given = _given()
+    rows = []
+    for variable, name in NAMES.items():
+        value, field = getattr(settings, name), Settings.model_fields[name]
+        origin = "default"
+        if variable in given:
+            origin = given[variable][1]
+        elif value != field.default:
+            origin = "command line"
+        rows.append(Row(variable, _shown(name, value), origin, field.description or ""))
+    for variable in sorted(name for name in given if name not in NAMES):
+        value, origin = given[variable]
+        shown = HIDDEN if variable.endswith("_SECRETS") else value
+        rows.append(Row(variable, shown, origin, "Of a source: see the guide to settings."))
+    return rows
+
+
+def _given() -> dict[str, tuple[str, str]]:
+    """By name, each variable that is set, with where."""
+    file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    found = {name: (value, ".env") for name, value in file.items() if name.startswith(PREFIX)}
+    return found | {name: (value, "environment") for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def _sources(given: dict[str, tuple[str, str]]) -> tuple[SourceSettings, ...]:
+    told: dict[str, dict[str, str]] = {}
+    for name, (value, _) in given.items():
+        if name not in NAMES and (match := _OF_SOURCE.fullmatch(name)):
+            told.setdefault(match[1], {})[match[2]] = value
+    return tuple(_source(name, each) for name, each in sorted(told.items()))
+
+
+def _source(name: str, told: dict[str, str]) -> SourceSettings:
+    variable = f"{PREFIX}{name}"
+    unsigned = told.get("UNSIGNED", "false").lower()
+    if unsigned not in ("true", "false", "1", "0"):
+        raise ConfigurationError(f"{variable}_UNSIGNED is true or false, not {unsigned[:20]!r}")
+    is_unsigned = unsigned in ("true", "1")
+    try:
+        secrets = split_secrets(told["SECRETS"]) if "SECRETS" in told else ()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{variable}_SECRETS: {error}") from None
+    if not secrets and not is_unsigned:
+        raise ConfigurationError(f"source {name.lower()} has no secret: set {variable}_SECRETS")
+    if secrets and is_unsigned:
+        raise ConfigurationError(f"source {name.lower()} has secrets and says {variable}_UNSIGNED: keep one of them")
+    parser = told.get("PARSER", name.lower())
+    return SourceSettings(name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned)
+
+
+def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:
+    candidates = [*NAMES, *(each for each in given if _OF_SOURCE.fullmatch(each)), f"{name}S"]
+    plausible = [each for each in candidates if each in NAMES or _OF_SOURCE.fullmatch(each)]
+    near = difflib.get_close_matches(name, plausible, n=1, cutoff=0.75)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `hookline settings` lists them")
+
+
+def _is_secret(name: str) -> bool:
+    return name in ("api_tokens", "token", "database_url", "reader_url")
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None or value == ():
+        return UNSET
+    if isinstance(value, SecretStr):
+        return _without_password(value.get_secret_value()) if name.endswith("_url") else HIDDEN
+    if isinstance(value, tuple):
+        return f"{HIDDEN} ({len(value)})"
+    return str(value)
+
+
+def _without_password(url: str) -> str:
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return HIDDEN
+    return url.replace(f":{password}@", f":{HIDDEN}@", 1) if password else url

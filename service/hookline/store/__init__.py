@@ -1,0 +1,1 @@
+"""Everything that is SQL, a module a table."""

@@ -1,0 +1,252 @@
+"""Claims: how a worker takes runs, gives them back, and loses them when it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from hookline.store import scopes
+from hookline.store.database import Connection
+from hookline.store.runs import WAKE
+from hookline.store.states import TERMINAL, State
+
+DUE = """
+select exists (
+    select from hookline.runs
+     where state = 'queued' and due_at <= now() and job || '@' || version = any($1)
+)
+"""
+
+
+async def any_due(connection: Connection, offers: Sequence[str]) -> bool:
+    """Whether a run of one of `offers` (`job@version`) is due."""
+    due: bool = await connection.fetchval(DUE, offers)
+    return due
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that is this worker's until it finishes it or is declared dead.
+
+    Args:
+        number: how often the run was claimed, this time included; marks all that is written of it.
+        attempt: which try of the whole run this is, from 1.
+        age: seconds since the run was first claimed.
+        input: JSON.
+        event: the envelope of the event that started it, JSON.
+    """
+
+    id: UUID
+    job: str
+    version: int
+    scope: str | None
+    number: int
+    attempt: int
+    age: float
+    cancelled: bool
+    delivery: UUID | None
+    input: bytes
+    event: bytes | None
+
+
+_CLAIMED = """
+runs.id, runs.job, runs.version, runs.scope, runs.claims, runs.attempt, runs.delivery_id,
+runs.control is not null as cancelled, extract(epoch from now() - runs.started_at)::float8 as age,
+run_data.event, run_data.input, deliveries.body
+"""
+
+CLAIM = f"""
+with due as (
+    select id from hookline.runs
+     where state = 'queued' and due_at <= now() and job || '@' || version = any($2)
+     order by priority desc, due_at, id
+     limit $3
+       for update skip locked
+)
+update hookline.runs
+   set state = 'running', worker_id = $1, claims = claims + 1, started_at = coalesce(started_at, now())
+  from due
+  join hookline.run_data on run_data.run_id = due.id
+  left join hookline.deliveries on deliveries.id = run_data.body_from
+ where runs.id = due.id
+returning {_CLAIMED}
+"""  # noqa: S608 - a constant
+
+
+async def claim(connection: Connection, worker: UUID, offers: Sequence[str], limit: int) -> list[Claim]:
+    """Give up to `limit` due runs of `offers` to `worker`, which has been fenced in this transaction."""
+    return [_claim(row) for row in await connection.fetch(CLAIM, worker, offers, limit)]
+
+
+OWNED = f"""
+select {_CLAIMED}
+  from hookline.runs
+  join hookline.run_data on run_data.run_id = runs.id
+  left join hookline.deliveries on deliveries.id = run_data.body_from
+ where runs.worker_id = $1 and runs.state = 'running' and runs.id <> all($2)
+"""  # noqa: S608 - a constant
+
+
+async def overlooked(connection: Connection, worker: UUID, known: Collection[UUID]) -> list[Claim]:
+    """The runs that `worker` owns besides those it knows of: a claim was committed, its answer lost."""
+    return [_claim(row) for row in await connection.fetch(OWNED, worker, list(known))]
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        id=row["id"],
+        job=row["job"],
+        version=row["version"],
+        scope=row["scope"],
+        number=row["claims"],
+        attempt=row["attempt"],
+        age=row["age"],
+        cancelled=row["cancelled"],
+        delivery=row["delivery_id"],
+        input=row["body"] if row["input"] is None else row["input"],
+        event=row["event"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a worker gives up a run: ended, or to be continued.
+
+    Args:
+        claim: what is given up.
+        state: a terminal one, `paused`, or `queued`.
+        output: JSON, of a run that succeeded.
+        error: JSON, of a run that failed.
+        reason: for people, why it is in this state.
+        delay: seconds until a queued run is due again.
+        attempt: the try of the whole run that comes next.
+        forget: the key of a failed step that the next try shall run again.
+    """
+
+    claim: Claim
+    state: State
+    output: bytes | None = None
+    error: bytes | None = None
+    reason: str | None = None
+    delay: float = 0.0
+    attempt: int = 1
+    forget: str | None = None
+
+
+FINISH = """
+update hookline.runs
+   set state = given.state, worker_id = null, control = null, reason = given.reason, attempt = given.attempt,
+       due_at = case when given.state = 'queued' then now() + make_interval(secs => given.delay)
+                     else runs.due_at end,
+       finished_at = case when given.state in ('succeeded', 'failed', 'cancelled') then now() end
+  from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::float8[], $7::smallint[])
+       as given (id, claims, state, reason, delay, attempt)
+ where runs.id = given.id and runs.worker_id = $1 and runs.claims = given.claims
+"""
+
+STORE_OUTCOME = """
+update hookline.run_data set output = given.output, error = given.error
+  from unnest($1::uuid[], $2::json[], $3::json[]) as given (id, output, error)
+ where run_data.run_id = given.id
+"""
+
+FORGET = """
+delete from hookline.journal using unnest($1::uuid[], $2::text[]) as given (run_id, key)
+ where journal.run_id = given.run_id and journal.key = given.key and state = 'failed'
+"""
+
+
+async def finish(connection: Connection, worker: UUID, given: Sequence[Finish]) -> None:
+    """Write how `worker`, fenced in this transaction, gives up its runs, and queue who waited for them.
+
+    May be repeated: a run that is no longer this claim's was given up by the first writing, since nobody
+    else takes a run from a worker that is alive.
+    """
+    if not given:
+        return
+    held = await scopes.lock(
+        connection,
+        (
+            (each.claim.job, each.claim.scope)
+            for each in given
+            if each.claim.scope is not None and each.state in TERMINAL
+        ),
+    )
+    await connection.execute(
+        FINISH,
+        worker,
+        [each.claim.id for each in given],
+        [each.claim.number for each in given],
+        [each.state for each in given],
+        [each.reason for each in given],
+        [each.delay for each in given],
+        [each.attempt for each in given],
+    )
+    if told := [each for each in given if each.output is not None or each.error is not None]:
+        await connection.execute(
+            STORE_OUTCOME,
+            [each.claim.id for each in told],
+            [each.output for each in told],
+            [each.error for each in told],
+        )
+    if forgetting := [each for each in given if each.forget is not None]:
+        await connection.execute(FORGET, [each.claim.id for each in forgetting], [each.forget for each in forgetting])
+    await scopes.promote(connection, held)
+    if held or any(each.state == "queued" and each.delay == 0 for each in given):
+        await connection.execute(WAKE, "due")
+
+
+RELEASE = """
+with lost as (select id from hookline.runs where worker_id = any($1) and state = 'running' order by id for update)
+update hookline.runs
+   set worker_id = null,
+       losses = losses + 1,
+       state = case when losses + 1 < $2 then 'queued' else 'paused' end,
+       due_at = case when losses + 1 < $2 then now() else due_at end,
+       reason = case when losses + 1 < $2 then null
+                     else format('its worker was lost %s times while it ran', losses + 1) end
+  from lost where runs.id = lost.id
+returning runs.id, runs.job, runs.state, runs.losses
+"""
+
+
+async def release(connection: Connection, lost: Sequence[UUID], max_losses: int) -> list[asyncpg.Record]:
+    """Make the runs of `lost` workers due, or pause those that lost their worker `max_losses` times.
+
+    Runs after the rows of the workers are deleted, in a later statement of the same transaction.
+    """
+    released = await connection.fetch(RELEASE, lost, max_losses)
+    if released:
+        await connection.execute(WAKE, "due")
+    return released
+
+
+HAND_OVER = """
+update hookline.runs set state = 'queued', worker_id = null, due_at = now()
+ where worker_id = $1 and state = 'running'
+"""
+
+
+async def hand_over(connection: Connection, worker: UUID) -> None:
+    """Make due what `worker` still owns as it leaves of its own accord, which counts as no loss."""
+    if await connection.execute(HAND_OVER, worker) != "UPDATE 0":
+        await connection.execute(WAKE, "due")
+
+
+SURVEY = """
+select extract(epoch from now() - min(due_at))::float8 as age,
+       count(*) filter (where job || '@' || version <> all (
+           array(select unnest(offers) from hookline.workers)
+       )) as stranded
+  from hookline.runs
+ where state = 'queued' and due_at <= now()
+"""
+
+
+async def survey(connection: Connection) -> tuple[float, int]:
+    """The age in seconds of the oldest due run, and how many due runs no live worker offers to run."""
+    row = await connection.fetchrow(SURVEY)
+    return (row["age"] or 0.0, row["stranded"]) if row is not None else (0.0, 0)

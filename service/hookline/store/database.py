@@ -1,0 +1,125 @@
+"""The way to Postgres: a pool for short questions, and connections of their own for those who stay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from hookline.errors import Unavailable
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCachedStatementError,
+)
+"""What Postgres raises when it is gone, going, starting or full: the same words may succeed a little later.
+
+`TimeoutError` is an `OSError`, so a connection that does not come up in time is among them.
+"""
+
+CONTENDED = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
+"""What Postgres raises to one of two transactions that stood in each other's way."""
+
+
+class Database:
+    """One Postgres, as one process sees it.
+
+    Args:
+        dsn: where it is, in libpq's form.
+        reader_dsn: a replica of it that read-only questions may be put to.
+        patience: seconds after which Postgres ends a session of ours that stopped in mid-transaction, so that
+            a frozen process holds no lock for longer than its lease.
+    """
+
+    def __init__(self, dsn: str, *, reader_dsn: str | None = None, patience: float = 30.0) -> None:
+        self._dsn = dsn
+        self._reader_dsn = reader_dsn
+        self._settings = {
+            "application_name": "hookline",
+            "idle_in_transaction_session_timeout": str(int(patience * 1000)),
+            # Hot statements are few and have one right plan each, whatever the statistics of the moment say.
+            "plan_cache_mode": "force_generic_plan",
+            "enable_seqscan": "off",
+            "jit": "off",
+        }
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._reader: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def __aenter__(self) -> Database:
+        self._pool = await self._open(self._dsn)
+        self._reader = await self._open(self._reader_dsn) if self._reader_dsn else self._pool
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for pool in {self._pool, self._reader}:
+            if pool is not None:
+                pool.terminate()
+
+    async def _open(self, dsn: str) -> asyncpg.Pool[asyncpg.Record]:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=0,
+            max_size=10,
+            init=_speak_bytes,
+            reset=_leave_as_it_is,
+            server_settings=self._settings,
+            timeout=5,
+            command_timeout=60,
+        )
+
+    async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection for a caller that keeps it; raises one of `AWAY`."""
+        connection = await asyncpg.connect(self._dsn, server_settings=self._settings, timeout=5, command_timeout=60)
+        await _speak_bytes(connection)
+        return connection
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection for a moment, to write with; raises `Unavailable` if Postgres is away."""
+        async with _lent(self._pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for a moment, to read with, to the reader if there is one; raises `Unavailable`."""
+        async with _lent(self._reader) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def _lent(pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Connection]:
+    if pool is None:
+        raise Unavailable("the database is not open")
+    try:
+        async with pool.acquire(timeout=5) as connection:
+            yield connection
+    except AWAY as error:
+        raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
+
+
+async def _speak_bytes(connection: Connection) -> None:
+    """JSON travels as the bytes it is stored as; nobody on this side needs it as text."""
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=_as_is, decoder=bytes, format="binary")
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+async def _leave_as_it_is(_: Connection) -> None:
+    """No session of ours changes anything that the next borrower would have to undo."""

@@ -1,0 +1,115 @@
+"""Migrate: brings a database to the schema that this version knows, and tells whether it is there."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import Connection as SyncConnection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from hookline.errors import ConfigurationError
+from hookline.store.database import AWAY
+
+_LOCK = 0x686F6F6B  # "hook": one number for all replicas, so that those that start together take turns
+
+CURRENT = "select version_num from hookline.alembic_version"
+
+
+def known() -> str:
+    """The newest revision that this version of hookline brings."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise ConfigurationError("hookline was installed without its migrations: reinstall it")
+    return head
+
+
+async def current(dsn: str) -> str | None:
+    """The revision that the database at `dsn` is at; `None` if it has never been migrated."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10)
+    except (*AWAY, asyncpg.PostgresError, ValueError) as error:
+        raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
+    try:
+        revision: str | None = await connection.fetchval(CURRENT)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return None
+    finally:
+        await connection.close()
+    return revision
+
+
+async def check(dsn: str) -> None:
+    """Return if the database at `dsn` is at the revision that this version knows.
+
+    Raises:
+        ConfigurationError: it is not; says what to run.
+    """
+    found, head = await current(dsn), known()
+    if found == head:
+        return
+    if found is None:
+        raise ConfigurationError("the database has no hookline schema yet: run `hookline migrate`")
+    revisions = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found in revisions:
+        raise ConfigurationError(f"the database is at schema {found}, hookline needs {head}: run `hookline migrate`")
+    raise ConfigurationError(
+        f"the database is at schema {found}, which this hookline (schema {head}) does not know: "
+        "a newer version has migrated it, so deploy that one"
+    )
+
+
+async def migrate(dsn: str) -> str:
+    """Bring the database at `dsn` to the newest revision, and return it; replicas that start together take turns."""
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(dsn, timeout=10)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(f"select pg_advisory_lock({_LOCK})"))
+            await connection.execute(text("create schema if not exists hookline"))
+            await connection.commit()
+            await connection.run_sync(_upgrade)
+            await connection.commit()
+            await connection.execute(text(f"select pg_advisory_unlock({_LOCK})"))
+    except (*AWAY, asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
+    finally:
+        await engine.dispose()
+    return known()
+
+
+def sql() -> str:
+    """The statements that `migrate` runs on an empty database, for a DBA to read and run."""
+    buffer = io.StringIO()
+    command.upgrade(_config(output_buffer=buffer), "head", sql=True)
+    return buffer.getvalue()
+
+
+def _upgrade(connection: SyncConnection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config(**options: Any) -> Config:
+    config = Config(**options)
+    config.set_main_option("script_location", str(_scripts()))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> Path:
+    """The packaged migrations, else, in an editable install, the repository's."""
+    package = Path(__file__).parent.parent
+    packaged = package / "migrations"
+    return packaged if packaged.is_dir() else package.parent.parent / "migrations"

@@ -1,0 +1,108 @@
+"""Workers: who is alive, proven by a lease that each renews and the watchdog ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from hookline.errors import LeaseLost
+from hookline.store.database import Connection
+
+REGISTER = """
+insert into hookline.workers (id, name, offers, slots, expires_at)
+values ($1, $2, $3, $4, now() + make_interval(secs => $5))
+on conflict (id) do nothing
+"""
+
+
+async def register(
+    connection: Connection, worker: UUID, name: str, offers: Sequence[str], slots: int, lease: float
+) -> None:
+    """Make `worker` known: `offers` are the `job@version` that it can run, `lease` is in seconds."""
+    await connection.execute(REGISTER, worker, name, offers, slots, lease)
+
+
+RENEW = """
+update hookline.workers
+   set seen_at = now(), expires_at = now() + make_interval(secs => $2), running = $3
+ where id = $1
+returning id
+"""
+
+CONTROLLED = """
+select coalesce(array_agg(id), '{}') from hookline.runs where worker_id = $1 and control is not null
+"""
+
+
+async def renew(connection: Connection, worker: UUID, lease: float, running: int) -> list[UUID]:
+    """Extend the lease of `worker`, and return its runs that an operator wants something of.
+
+    Raises:
+        LeaseLost: the worker was declared dead; it can never be renewed again.
+    """
+    if await connection.fetchval(RENEW, worker, lease, running) is None:
+        raise LeaseLost(f"worker {worker} was declared dead")
+    controlled: list[UUID] = await connection.fetchval(CONTROLLED, worker)
+    return controlled
+
+
+FENCE = """
+with me as materialized (select id from hookline.workers where id = $1 for key share)
+select array(select id from hookline.runs where worker_id = $1 and control is not null) from me
+"""
+
+
+async def fence(connection: Connection, worker: UUID) -> list[UUID]:
+    """Lock the row of `worker` for this transaction, so that nobody can declare it dead before the commit.
+
+    Every transaction that writes as a worker calls this first. Returns its runs that an operator wants
+    something of.
+
+    Raises:
+        LeaseLost: the row is gone, so nothing may be written.
+    """
+    controlled: list[UUID] | None = await connection.fetchval(FENCE, worker)
+    if controlled is None:
+        raise LeaseLost(f"worker {worker} was declared dead")
+    return controlled
+
+
+ANY_EXPIRED = "select exists (select from hookline.workers where expires_at < now())"
+
+EXPIRE = "delete from hookline.workers where expires_at < now() returning id"
+
+REMOVE = "delete from hookline.workers where id = $1"
+
+
+async def any_expired(connection: Connection) -> bool:
+    """Whether there is a worker whose lease has run out."""
+    expired: bool = await connection.fetchval(ANY_EXPIRED)
+    return expired
+
+
+async def expire(connection: Connection) -> list[UUID]:
+    """Delete the workers whose lease has run out, waiting for transactions of theirs that are under way.
+
+    Their runs must be released in a later statement of the same transaction: this one's snapshot may be older
+    than a claim that it waited for.
+    """
+    return [row["id"] for row in await connection.fetch(EXPIRE)]
+
+
+async def remove(connection: Connection, worker: UUID) -> None:
+    """Delete `worker`, which leaves of its own accord."""
+    await connection.execute(REMOVE, worker)
+
+
+LIST = """
+select id, name, offers, slots, running, started_at, seen_at, expires_at,
+       extract(epoch from expires_at - now())::float8 as lease_seconds
+  from hookline.workers order by started_at, id
+"""
+
+
+async def listed(connection: Connection) -> list[asyncpg.Record]:
+    """Every worker that has a row, the oldest first."""
+    return await connection.fetch(LIST)

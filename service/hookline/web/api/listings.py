@@ -1,0 +1,74 @@
+"""`/api/jobs`, `/api/workers` and `/api/deliveries`: what there is to look at besides runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.jobs.job import Job
+from hookline.store import views, workers
+from hookline.store.database import Database
+from hookline.web import answers
+from hookline.web.api import parameters
+
+STATUSES = ("accepted", "ignored", "quarantined", "conflict")
+
+
+class Listings:
+    """The routes of what this API only shows.
+
+    Args:
+        jobs: the latest version of each, by name.
+    """
+
+    def __init__(self, database: Database, jobs: Mapping[str, Job]) -> None:
+        self._database = database
+        self._jobs = jobs
+
+    async def jobs(self, _: Request) -> Response:
+        """`GET /api/jobs`: each job with its input's schema, and how many of its runs are unfinished, by state.
+
+        A job that has unfinished runs but is not declared here is shown too: nobody may be able to run it.
+        """
+        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        async with self._database.reading() as connection:
+            for row in await views.unfinished(connection):
+                counts[row["job"]][row["state"]] = row["count"]
+            offered = await views.offered(connection)
+        told = [
+            {
+                "name": name,
+                "version": job.version if (job := self._jobs.get(name)) else None,
+                "description": (job.function.__doc__ or "").strip() if job else "",
+                "on": [type_ for pattern in job.on for type_ in pattern.types] if job else [],
+                "scope": job.scope if job and isinstance(job.scope, str) else None,
+                "input_schema": job.takes.schema() if job and job.takes else {},
+                "offered": sorted(each for each in offered if each.rpartition("@")[0] == name),
+                "unfinished": counts[name],
+            }
+            for name in sorted({*self._jobs, *counts})
+        ]
+        return answers.json({"jobs": told})
+
+    async def workers(self, _: Request) -> Response:
+        """`GET /api/workers`: every worker that has a row, with what is left of its lease."""
+        async with self._database.reading() as connection:
+            rows = await workers.listed(connection)
+        return answers.json({"workers": [dict(row) for row in rows]})
+
+    async def deliveries(self, request: Request) -> Response:
+        """`GET /api/deliveries?source=&status=`: the newest first, without headers and bodies."""
+        parameters.known(request, ("source", "status"))
+        page = parameters.page(request)
+        async with self._database.reading() as connection:
+            rows = await views.deliveries(
+                connection,
+                source=parameters.text(request, "source"),
+                status=parameters.one_of(request, "status", STATUSES),
+                before=page.before,
+                limit=page.limit,
+            )
+        return answers.json(answers.page("deliveries", [dict(row) for row in rows], page.limit))

@@ -1,0 +1,63 @@
+"""Parameters: what a request asks for, checked, with the right problem for what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.requests import Request
+
+from hookline.web.problems import Problem
+
+LARGEST_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a list is wanted: `limit` rows from behind the row `before`."""
+
+    limit: int
+    before: UUID | None
+
+
+def page(request: Request) -> Page:
+    """From `?limit=&cursor=`; raises `Problem` 422."""
+    limit, cursor = request.query_params.get("limit", "50"), request.query_params.get("cursor")
+    if not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_PAGE:
+        raise Problem(422, f"limit is from 1 to {LARGEST_PAGE}, not {limit[:20]!r}")
+    try:
+        return Page(int(limit), None if cursor is None else UUID(cursor))
+    except ValueError:
+        raise Problem(422, "cursor is the `next` of the page before") from None
+
+
+def known(request: Request, allowed: Collection[str]) -> None:
+    """Return if the query has only parameters that are `allowed`, or a page's; raises `Problem` 422."""
+    for name in request.query_params:
+        if name not in allowed and name not in ("limit", "cursor"):
+            raise Problem(422, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(allowed))}")
+
+
+def one_of(request: Request, name: str, allowed: Collection[str]) -> str | None:
+    """The parameter `name`, if it is given; raises `Problem` 422 if it is not one of `allowed`."""
+    given = request.query_params.get(name)
+    if given is not None and given not in allowed:
+        raise Problem(422, f"{name} is one of {', '.join(allowed)}, not {given[:50]!r}")
+    return given
+
+
+def text(request: Request, name: str) -> str | None:
+    """The parameter `name`, if it is given; raises `Problem` 422 for what Postgres cannot look for."""
+    given = request.query_params.get(name)
+    if given is not None and "\0" in given:
+        raise Problem(422, f"{name} holds a NUL character")
+    return given
+
+
+def id_(request: Request, noun: str) -> UUID:
+    """The id in the path; raises `Problem` 404."""
+    try:
+        return UUID(request.path_params["id"])
+    except ValueError:
+        raise Problem(404, f"there is no {noun} {request.path_params['id'][:50]!r}") from None

@@ -1,0 +1,113 @@
+"""Bodies: read within a size, a time and a share of memory, whatever the sender does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect, Request
+
+from hookline.errors import Unavailable
+from hookline.web.problems import Problem
+
+MOST_HEADERS, MOST_HEADER_BYTES = 100, 65_536
+
+
+class Gate:
+    """Counts the requests and the bytes that are being taken in, and turns away what would be too much.
+
+    Args:
+        requests: at once, at most.
+        bytes_: of all their bodies together, at most.
+    """
+
+    def __init__(self, requests: int, bytes_: int) -> None:
+        self._requests = requests
+        self._bytes = bytes_
+        self._held_requests = 0
+        self._held_bytes = 0
+
+    @contextmanager
+    def passing(self) -> Iterator[Share]:
+        """A place for one request; raises `Unavailable` if there is none."""
+        if self._held_requests >= self._requests:
+            raise Unavailable("too many requests are in flight")
+        self._held_requests += 1
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._held_requests -= 1
+            self._held_bytes -= share.bytes
+
+    def hold(self, size: int) -> None:
+        """Count `size` more bytes; raises `Unavailable` if that is too much."""
+        if self._held_bytes + size > self._bytes:
+            raise Unavailable("too many bytes are in flight")
+        self._held_bytes += size
+
+
+class Share:
+    """What one request holds of a `Gate`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.bytes = 0
+
+    def grow(self, size: int) -> None:
+        """Hold `size` more bytes; raises `Unavailable`."""
+        self._gate.hold(size)
+        self.bytes += size
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one body may be.
+
+    Args:
+        size: bytes that it may have.
+        time: seconds that it may take to arrive.
+    """
+
+    size: int
+    time: float
+
+
+async def read(request: Request, share: Share, limits: Limits) -> bytes:
+    """The whole body of `request`.
+
+    Raises:
+        Problem: 408 too slow, 413 too large, 415 compressed, 431 too many headers.
+        Unavailable: too much is in flight.
+    """
+    headers = request.headers.raw
+    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
+        raise Problem(431, f"at most {MOST_HEADERS} headers and {MOST_HEADER_BYTES} bytes of them", close=True)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "compressed bodies are not taken: send it as it is", close=True)
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limits.size:
+        raise Problem(413, f"a body may have {limits.size} bytes, not {declared}", close=True)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.time):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.size:
+                    raise Problem(413, f"a body may have {limits.size} bytes", close=True)
+                share.grow(len(chunk))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Problem(408, f"the body did not arrive within {limits.time:g} s", close=True) from None
+    except ClientDisconnect:
+        raise Problem(400, "the body ended early", close=True) from None
+    return b"".join(chunks)
+
+
+def media_type(request: Request) -> str:
+    """The media type that the request declares, in lower case; empty if it declares none, or several."""
+    declared = request.headers.getlist("content-type")
+    return declared[0].partition(";")[0].strip().lower() if len(declared) == 1 else ""

@@ -1,0 +1,76 @@
+"""The routes: every path that the service answers, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from hookline.app import App
+from hookline.ingress.intake import Intake, Source
+from hookline.settings import Settings
+from hookline.store.database import Database
+from hookline.web import answers, problems
+from hookline.web.api.listings import Listings
+from hookline.web.api.runs import Runs
+from hookline.web.auth import Guard
+from hookline.web.body import Gate, Limits
+from hookline.web.health import Health, Slack
+from hookline.web.webhooks import Webhooks
+
+
+def application(
+    app: App,
+    settings: Settings,
+    database: Database,
+    intake: Intake,
+    sources: Mapping[str, Source],
+    *,
+    schema: str,
+    slack: Slack | None,
+) -> Starlette:
+    """Everything that one process answers over HTTP.
+
+    Args:
+        schema: the revision that the database must be at.
+        slack: how the worker's lease stands; `None` in a process without an engine.
+    """
+    gate = Gate(settings.max_in_flight, settings.max_in_flight_bytes)
+    limits = Limits(settings.max_body, settings.body_timeout)
+    webhooks = Webhooks(intake, sources, gate, limits)
+    health = Health(database, schema, slack)
+    runs = Runs(database, intake, gate, limits)
+    listings = Listings(database, app.latest)
+    tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
+    return Starlette(
+        routes=[
+            Route("/", _index, methods=["GET"]),
+            Route("/healthz", health.alive, methods=["GET"]),
+            Route("/readyz", health.ready, methods=["GET"]),
+            Route("/webhooks/{source}", webhooks.post, methods=["POST"]),
+            Mount(
+                "/api",
+                routes=[
+                    Route("/jobs", listings.jobs, methods=["GET"]),
+                    Route("/jobs/{name}/runs", runs.start, methods=["POST"]),
+                    Route("/runs", runs.list, methods=["GET"]),
+                    Route("/runs/{id}", runs.show, methods=["GET"]),
+                    Route("/runs/{id}/cancel", runs.cancel, methods=["POST"]),
+                    Route("/workers", listings.workers, methods=["GET"]),
+                    Route("/deliveries", listings.deliveries, methods=["GET"]),
+                ],
+                middleware=[Middleware(Guard, tokens=tokens)],
+            ),
+        ],
+        exception_handlers=problems.HANDLERS,
+    )
+
+
+async def _index(_: Request) -> Response:
+    return answers.json(
+        {"service": "hookline", "health": "/readyz", "webhooks": "/webhooks/{source}", "api": "/api/runs"}
+    )

@@ -1,0 +1,58 @@
+"""The server: uvicorn, within an event loop and under signals that are somebody else's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hookline.errors import ConfigurationError
+
+
+class Server(uvicorn.Server):
+    """Serves `application` on `listening` until `stop`.
+
+    Args:
+        drain: seconds that requests under way have to end after `stop`.
+    """
+
+    def __init__(self, application: Starlette, listening: socket.socket, *, drain: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http="httptools",  # h11 lets pass what smuggles requests
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=65,  # longer than load balancers keep theirs, so that they close first
+                timeout_graceful_shutdown=int(drain) + 1,
+            )
+        )
+        self._listening = listening
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: whoever runs this server handles them."""
+        yield
+
+    async def run(self) -> None:  # type: ignore[override]
+        """Serve until `stop`, then until the requests under way have ended."""
+        await self.serve([self._listening])
+
+    def stop(self) -> None:
+        """Take no more connections."""
+        self.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `host` and `port`; raises `ConfigurationError` if it cannot."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=False)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from None

@@ -1,0 +1,50 @@
+"""The way in for senders: `POST /webhooks/{source}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline import telemetry
+from hookline.ingress.intake import Intake, Receipt, Source
+from hookline.ingress.schemes import Headers, Received
+from hookline.web import answers
+from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.problems import Problem
+
+STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, "pong": 200, "duplicate": 200}
+"""The contract with senders: anything from here is durably ours."""
+
+
+class Webhooks:
+    """Receives deliveries for `sources`."""
+
+    def __init__(self, intake: Intake, sources: Mapping[str, Source], gate: Gate, limits: Limits) -> None:
+        self._intake = intake
+        self._sources = sources
+        self._gate = gate
+        self._limits = limits
+
+    async def post(self, request: Request) -> Response:
+        """Take one delivery in, and answer once it is committed."""
+        source = self._sources.get(request.path_params["source"])
+        if source is None:
+            raise Problem(404, "there is no such source", close=True)
+        try:
+            with self._gate.passing() as share:
+                if media_type(request) not in source.parser.content_types:
+                    expected = " or ".join(sorted(source.parser.content_types))
+                    raise Problem(415, f"this source takes {expected}", close=True)
+                body = await read(request, share, self._limits)
+                receipt = await self._intake.receive(source, Received(Headers(request.headers.raw), body))
+        except Problem as problem:
+            telemetry.REJECTED.count(source=source.name, reason=f"http_{problem.status_code}")
+            raise
+        return answers.json(_told(receipt), STATUS[receipt.status])
+
+
+def _told(receipt: Receipt) -> dict[str, object]:
+    told: dict[str, object] = {"delivery": receipt.delivery, "status": receipt.status, "runs": receipt.runs}
+    return told if receipt.reason is None else told | {"reason": receipt.reason}

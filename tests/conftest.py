@@ -1,0 +1,65 @@
+"""Fixtures for all tests: one embedded Postgres, and of it a fresh database to each test that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from tests.support import FEED
+
+from hookline import embedded
+from hookline.store import migrate
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees only the settings that it makes."""
+    for name in [name for name in os.environ if name.startswith("HOOKLINE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an embedded Postgres with a migrated database `template`."""
+    data: Path = tmp_path_factory.mktemp("postgres") / "data"
+    with embedded.running(data, durable=False) as dsn:
+        asyncio.run(_make_template(dsn))
+        yield dsn
+
+
+async def _make_template(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("create database template")
+    await connection.close()
+    await migrate.migrate(of_database(dsn, "template"))
+    connection = await asyncpg.connect(of_database(dsn, "template"))
+    await connection.execute(FEED)
+    await connection.close()
+
+
+def of_database(dsn: str, name: str) -> str:
+    """The address of database `name` on the server at `dsn`."""
+    return dsn.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+async def dsn(postgres: str) -> AsyncIterator[str]:
+    """A migrated database of its own."""
+    name = f"test_{uuid4().hex}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"create database {name} template template strategy file_copy")
+    try:
+        yield of_database(postgres, name)
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+        await admin.close()

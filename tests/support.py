@@ -1,0 +1,146 @@
+"""What the tests stand on: a service in this process or in others, and a way to wait for what happens in Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from hookline import App, Trigger
+from hookline.engine.replica import Replica
+from hookline.ingress.intake import Intake
+from hookline.settings import Settings, load
+from hookline.store import views
+from hookline.store.database import Connection, Database
+
+T = TypeVar("T")
+ENDED = ("succeeded", "failed", "cancelled", "paused")
+
+FEED = """
+create function hookline.tell_the_tests() returns trigger language plpgsql as $$
+begin perform pg_notify('tests', ''); return null; end $$;
+create trigger told after insert or update or delete on hookline.runs
+    for each statement execute function hookline.tell_the_tests();
+create trigger told after insert or update or delete on hookline.journal
+    for each statement execute function hookline.tell_the_tests();
+create trigger told after insert or delete on hookline.workers
+    for each statement execute function hookline.tell_the_tests();
+create trigger told after insert or update on hookline.deliveries
+    for each statement execute function hookline.tell_the_tests();
+"""
+"""Makes Postgres say when anything changes, so that a test waits for that and not for time to pass."""
+
+
+class Watch:
+    """Waits until something holds in the database, looking again whenever anything changes there."""
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self.connection = connection
+        self._changed = asyncio.Event()
+
+    async def until(self, look: Callable[[Connection], Awaitable[T]], timeout: float = 30) -> T:
+        """The first true thing that `look` finds; raises `TimeoutError`."""
+        async with asyncio.timeout(timeout):
+            while True:
+                self._changed.clear()
+                if found := await look(self.connection):
+                    return found
+                try:
+                    async with asyncio.timeout(1):  # a change of the clock alone tells nobody
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def ended(self, *runs: UUID | str, timeout: float = 30) -> list[asyncpg.Record]:
+        """The rows of `runs` once each is over or paused."""
+
+        async def look(connection: Connection) -> list[asyncpg.Record] | None:
+            rows = await connection.fetch("select * from hookline.runs where id = any($1) order by seq", runs)
+            over = [row for row in rows if row["state"] in ENDED]
+            return rows if len(over) == len(runs) else None
+
+        return (await self.until(look, timeout)) or []
+
+    async def value(self, query: str, *arguments: Any, timeout: float = 30) -> Any:
+        """The first true value of a one-row, one-column `query`."""
+        return await self.until(lambda connection: connection.fetchval(query, *arguments), timeout)
+
+
+@asynccontextmanager
+async def watching(dsn: str) -> AsyncIterator[Watch]:
+    """A Watch on the database at `dsn`."""
+    connection = await asyncpg.connect(dsn)
+    watch = Watch(connection)
+    await connection.add_listener("tests", lambda *_: watch._changed.set())
+    try:
+        yield watch
+    finally:
+        await connection.close()
+
+
+class House:
+    """A service within the test's own process: database, intake and, when it is started, a replica."""
+
+    def __init__(self, app: App, database: Database, watch: Watch, settings: Settings) -> None:
+        self.app = app
+        self.database = database
+        self.watch = watch
+        self.settings = settings
+        self.intake = Intake(app, database, timeout=10)
+
+    async def start(self, job: str, input: Any = None, **options: Any) -> UUID:
+        """A new run of `job`."""
+        run, _ = await self.intake.start(Trigger(job, input, **options))
+        return run
+
+    async def finish(self, job: str, input: Any = None, **options: Any) -> dict[str, Any]:
+        """A run of `job`, once it has ended: as `read` gives it."""
+        run = await self.start(job, input, **options)
+        await self.watch.ended(run)
+        return await self.read(run)
+
+    async def read(self, run: UUID) -> dict[str, Any]:
+        """A run with its data, and its journal as a list of dicts under `journal`."""
+        async with self.database.session() as connection:
+            found = await views.run(connection, run)
+        assert found is not None
+        return dict(found[0]) | {"journal": [dict(each) for each in found[1]]}
+
+    async def journal(self, run: UUID) -> list[str]:
+        """The keys and states of a run's journal, in order: `build succeeded`."""
+        return [f"{each['key']} {each['state']}" for each in (await self.read(run))["journal"]]
+
+    @asynccontextmanager
+    async def replica(self, **changes: Any) -> AsyncIterator[Replica]:
+        """A replica at work within the block."""
+        replica = Replica(self.app, self.database, self.settings.model_copy(update=changes))
+        async with asyncio.TaskGroup() as together:
+            task = together.create_task(replica.run())
+            try:
+                yield replica
+            finally:
+                replica.stop()
+                await task
+
+
+@asynccontextmanager
+async def at_home(app: App, dsn: str, **changes: Any) -> AsyncIterator[House]:
+    """A House on the database at `dsn`, its intake at work."""
+    settings = load().model_copy(update={"lease": 5.0, "drain": 2.0, "slots": 50} | changes)
+    async with Database(dsn, patience=settings.lease) as database, watching(dsn) as watch:
+        house = House(app, database, watch, settings)
+        async with asyncio.TaskGroup() as together:
+            task = together.create_task(house.intake.run())
+            try:
+                yield house
+            finally:
+                task.cancel()
+
+
+def states(rows: Sequence[asyncpg.Record]) -> list[str]:
+    """The states of `rows`, in their order."""
+    return [row["state"] for row in rows]
