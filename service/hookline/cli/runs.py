@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -82,14 +83,39 @@ def watch(
 ) -> None:
     """Show a run as it happens, until it ends; exits 0 only if it succeeded."""
     client = Client(url, token)
-    told = client.get(f"/api/runs/{run}")
-    with Live(_picture(told), console=Console(), auto_refresh=False) as live:
-        while told["state"] not in TERMINAL:
-            time.sleep(WATCH_EVERY)
-            told = client.get(f"/api/runs/{run}")
-            live.update(_picture(told), refresh=True)
-    if told["state"] != "succeeded":
+    console = Console()
+    ended = _watch_live(client, run, console) if console.is_terminal else _watch_in_lines(client, run, console)
+    if ended != "succeeded":
         raise typer.Exit(1)
+
+
+def _watch_live(client: Client, run: str, console: Console) -> str:
+    """The run's picture, kept up to date in place; returns the state that it ended in."""
+    with Live(console=console, auto_refresh=False) as live:
+        for told in _looks(client, run):
+            live.update(_picture(told), refresh=True)
+    return str(told["state"])
+
+
+def _watch_in_lines(client: Client, run: str, console: Console) -> str:
+    """A line for each change, for logs and pipes; returns the state that the run ended in."""
+    seen: set[tuple[str, str]] = set()
+    for told in _looks(client, run):
+        for step in told["journal"]:
+            if (change := (step["key"], step["state"])) not in seen:
+                seen.add(change)
+                console.print(f"{step['state']:10} {step['key']}", _result(step), soft_wrap=True, highlight=False)
+    console.print(f"{told['state']:10} {told['job']}", told["output"] or told["reason"] or "", soft_wrap=True)
+    return str(told["state"])
+
+
+def _looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
+    while True:
+        told = client.get(f"/api/runs/{run}")
+        yield told
+        if told["state"] in TERMINAL:
+            return
+        time.sleep(WATCH_EVERY)
 
 
 @commands.command()
@@ -105,13 +131,12 @@ def _picture(run: dict[str, Any]) -> Group:
     )
     steps = Table("step", "state", "attempt", "time", "result", box=None, header_style="dim", pad_edge=False)
     for each in run["journal"]:
-        result = each["error"]["message"] if each["error"] else "" if each["output"] is None else str(each["output"])
         steps.add_row(
             Text(each["key"]),
             _state(each["state"]),
             str(each["attempt"]),
             _span(each["started_at"], each["finished_at"]),
-            Text(result[:200], overflow="ellipsis", no_wrap=True),
+            Text(_result(each), overflow="ellipsis", no_wrap=True),
         )
     lines: list[Text | Table] = [head]
     if run["journal"]:
@@ -121,6 +146,12 @@ def _picture(run: dict[str, Any]) -> Group:
     if run["reason"]:
         lines.append(Text(f"reason  {run['reason']}", style=COLOURS.get(run["state"], "")))
     return Group(*lines)
+
+
+def _result(step: dict[str, Any]) -> str:
+    if step["error"]:
+        return str(step["error"]["message"])[:200]
+    return "" if step["output"] is None else str(step["output"])[:200]
 
 
 def _state(state: str) -> Text:

@@ -211,4 +211,5 @@ class Execution:
     def _measure(self, call: Call, began: float, outcome: str) -> None:
         took = (perf_counter() - began) * 1000
         telemetry.STEP_TIME.time(took, job=self.claim.job, step=call.step.name, outcome=outcome)
-        telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))
+        if outcome != "retried":
+            telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))

@@ -25,7 +25,7 @@ class Retry:
         attempts: tries in all, the first included; at least 1.
         delay: the pause before the second try.
         factor: what each further pause is multiplied by; 1 keeps it constant.
-        cap: the longest pause.
+        cap: the longest pause that growing leads to; a longer `delay` stays what it is.
         jitter: the part of each pause, from 0 to 1, that is left to chance, so that many do not return at once.
         on: the exceptions worth another try. `Fatal` never is.
 
@@ -53,7 +53,7 @@ class Retry:
 
     def pause(self, attempt: int) -> float:
         """Seconds to wait after try number `attempt`."""
-        longest = seconds(self.cap)
+        longest = max(seconds(self.cap), seconds(self.delay))
         try:
             pause = min(seconds(self.delay) * self.factor ** (attempt - 1), longest)
         except OverflowError:

@@ -1,0 +1,37 @@
+# Everything that a checkout needs, from a machine that has Python, make and git; uv is used where it is there.
+PYTHON ?= python3
+BIN := .venv/bin
+CONSTRAINTS := deploy/constraints.txt
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/ready
+	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
+
+test: .venv/ready
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/coverage report --format=total
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/ready
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv .demo dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/ready: pyproject.toml $(CONSTRAINTS)
+ifdef UV
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(CONSTRAINTS) --editable '.[dev]'
+else
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+endif
+	@touch $@
