@@ -47,6 +47,7 @@ class Process:
         listening: where to serve HTTP; `None` serves none.
         engine: whether to execute runs.
         embedded_at: the data directory of the embedded Postgres, to bring it back should it die.
+        parent: the process without which this one shall not go on.
     """
 
     settings: Settings
@@ -54,7 +55,8 @@ class Process:
     dsn: str
     listening: socket.socket | None
     engine: bool
-    embedded_at: Path | None
+    embedded_at: Path | None = None
+    parent: int | None = None
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then take nothing new, end what is under way, and return."""
@@ -103,13 +105,24 @@ class Process:
 
     def _background(self, intake: Intake) -> dict[str, Coroutine[Any, Any, None]]:
         tasks: dict[str, Coroutine[Any, Any, None]] = {"intake": intake.run(), "metrics": _flushing()}
-        return tasks if self.embedded_at is None else tasks | {"embedded": _reviving(self.embedded_at)}
+        if self.embedded_at is not None:
+            tasks["embedded"] = _reviving(self.embedded_at)
+        if self.parent is not None:
+            tasks["parent"] = _following(self.parent)
+        return tasks
 
 
 async def _flushing() -> None:
     while True:
         await asyncio.sleep(TICK)
         telemetry.flush()
+
+
+async def _following(parent: int) -> None:
+    """Stop once `parent` is gone."""
+    while os.getppid() == parent:
+        await asyncio.sleep(TICK)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _reviving(data: Path) -> None:

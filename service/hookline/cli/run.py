@@ -55,6 +55,7 @@ def serve(
     http: Annotated[bool, typer.Option("--http/--no-http", help="Serve HTTP.")] = True,
     engine: Annotated[bool, typer.Option("--engine/--no-engine", help="Execute runs.")] = True,
     fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run a replica: HTTP and engine, until SIGTERM."""
     settings = load(app=app, host=host, port=port, data=data)
@@ -72,7 +73,7 @@ def serve(
         if workers > 1:
             workforce.supervise(workers, listening, dsn, engine=engine, embedded_at=data_directory)
         else:
-            Process(settings, application, dsn, listening, engine, embedded_at=data_directory).run()
+            Process(settings, application, dsn, listening, engine, data_directory, parent).run()
     leave()
 
 

@@ -23,7 +23,7 @@ def supervise(
     """Keep `workers` processes running until SIGTERM or SIGINT; start anew what dies."""
     command = [sys.executable, "-m", "hookline", "serve"]
     command += ["--no-http"] if listening is None else ["--fd", str(listening.fileno())]
-    command += [] if engine else ["--no-engine"]
+    command += ["--parent", str(os.getpid())] + ([] if engine else ["--no-engine"])
     kept = () if listening is None else (listening.fileno(),)
     environment = os.environ | {"HOOKLINE_DATABASE_URL": dsn}
     stopping = False
