@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+import httpx
+from pydantic import SecretStr
 
 from hookline import App, Trigger
 from hookline.engine.replica import Replica
-from hookline.ingress.intake import Intake
-from hookline.settings import Settings, load
-from hookline.store import views
+from hookline.ingress.intake import Intake, configured
+from hookline.settings import Settings, SourceSettings, load
+from hookline.store import migrate, views
 from hookline.store.database import Connection, Database
+from hookline.web.routes import application
+from hookline.web.server import Server, listen
+from hookline_parsers import github
 
 T = TypeVar("T")
 ENDED = ("succeeded", "failed", "cancelled", "paused")
+
+SECRET = "It's a Secret to Everybody"
+PUSH = b'{"ref": "refs/heads/main", "after": "9fceb02", "repository": {"full_name": "octo/site"}}'
 
 FEED = """
 create function hookline.tell_the_tests() returns trigger language plpgsql as $$
@@ -144,3 +153,61 @@ async def at_home(app: App, dsn: str, **changes: Any) -> AsyncIterator[House]:
 def states(rows: Sequence[asyncpg.Record]) -> list[str]:
     """The states of `rows`, in their order."""
     return [row["state"] for row in rows]
+
+
+class Site:
+    """A House that answers over HTTP: `client` asks it, `dial` talks to its socket."""
+
+    def __init__(self, house: House, client: httpx.AsyncClient, port: int) -> None:
+        self.house = house
+        self.client = client
+        self._port = port
+
+    async def dial(self, *parts: bytes, hang_up: bool = False) -> bytes:
+        """What it answers to raw bytes, until it closes the connection or has sent one whole answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            if hang_up:
+                writer.write_eof()
+            async with asyncio.timeout(20):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                return head + await reader.readexactly(int(length[1]) if length else 0)
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        finally:
+            writer.close()
+
+    async def push(self, guid: str, body: bytes = PUSH, secret: str = SECRET, **headers: str) -> httpx.Response:
+        """A push, signed as GitHub signs; further headers replace those that it has."""
+        sent = github.parser.headers_for("push", guid, body) | github.parser.scheme.sign(secret.encode(), body)
+        return await self.client.post(
+            "/webhooks/github", content=body, headers=sent | {k.replace("_", "-"): v for k, v in headers.items()}
+        )
+
+
+@asynccontextmanager
+async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: Any) -> AsyncIterator[Site]:
+    """A Site with the sources `github` and `generic`, whose secret is `SECRET`."""
+    secrets = (SecretStr(SECRET),)
+    sources = tuple(SourceSettings(name, name, secrets, unsigned=False) for name in ("generic", "github"))
+    changes = {"sources": sources, "api_tokens": tuple(map(SecretStr, tokens))} | changes
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    async with at_home(app, dsn, **changes) as house:
+        answering = application(
+            app, house.settings, house.database, house.intake, configured(house.settings),
+            schema=migrate.known(), slack=None,
+        )  # fmt: skip
+        server = Server(answering, listening, drain=1)
+        async with asyncio.TaskGroup() as together:
+            serving = together.create_task(server.run())
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                try:
+                    yield Site(house, client, port)
+                finally:
+                    server.stop()
+            await serving

@@ -57,9 +57,7 @@ async def test_everything_that_got_2xx_has_its_run_after_postgres_was_killed_twi
     sender = Sender()
     async with serving(*options, **settings) as one, serving(*options, **settings) as two:
         async with httpx.AsyncClient(timeout=30) as client:
-            senders = [
-                asyncio.create_task(sender.post((one, two)[each % 2], client, f"s{each}")) for each in range(16)
-            ]
+            senders = [asyncio.create_task(sender.post((one, two)[each % 2], client, f"s{each}")) for each in range(16)]
             for _ in range(2):
                 await sender.seen(202, more=200)
                 os.kill(int((data / "postmaster.pid").read_text().split("\n")[0]), signal.SIGKILL)

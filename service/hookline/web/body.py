@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -88,23 +89,35 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "compressed bodies are not taken: send it as it is", close=True)
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limits.size:
-        raise Problem(413, f"a body may have {limits.size} bytes, not {declared}", close=True)
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     try:
         async with asyncio.timeout(limits.time):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > limits.size:
-                    raise Problem(413, f"a body may have {limits.size} bytes", close=True)
+            stream = request.stream()
+            if declared.isdecimal() and int(declared) > limits.size:
+                await _refuse(stream, limits)
+            async for chunk in stream:
                 share.grow(len(chunk))
-                chunks.append(chunk)
+                body += chunk
+                if len(body) > limits.size:
+                    await _refuse(stream, limits)
     except TimeoutError:
         raise Problem(408, f"the body did not arrive within {limits.time:g} s", close=True) from None
     except ClientDisconnect:
         raise Problem(400, "the body ended early", close=True) from None
-    return b"".join(chunks)
+    return bytes(body)
+
+
+async def _refuse(stream: AsyncIterator[bytes], limits: Limits) -> NoReturn:
+    """Raise the problem 413, once the sender listens: closing on one that still sends resets the connection.
+
+    What it still sends is thrown away, up to as much again as it may send.
+    """
+    thrown_away = 0
+    async for chunk in stream:
+        thrown_away += len(chunk)
+        if thrown_away > limits.size:
+            break
+    raise Problem(413, f"a body may have {limits.size} bytes", close=True)
 
 
 def media_type(request: Request) -> str:
