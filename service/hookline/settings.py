@@ -163,10 +163,11 @@ def _source(name: str, told: dict[str, str]) -> SourceSettings:
 
 
 def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:
-    candidates = [*NAMES, *(each for each in given if _OF_SOURCE.fullmatch(each)), f"{name}S"]
-    plausible = [each for each in candidates if each in NAMES or _OF_SOURCE.fullmatch(each)]
-    near = difflib.get_close_matches(name, plausible, n=1, cutoff=0.75)
-    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; `hookline settings` lists them")
+    plausible = [*NAMES, *(each for each in (*given, f"{name}S") if _OF_SOURCE.fullmatch(each))]
+    words = {each.removeprefix(PREFIX): each for each in plausible}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1, cutoff=0.75)
+    hint = f"; did you mean {words[near[0]]}?" if near else "; `hookline settings` lists them"
+    return f"{name} is not a setting{hint}"
 
 
 def _is_secret(name: str) -> bool:

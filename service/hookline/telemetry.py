@@ -68,6 +68,8 @@ def configure(settings: Settings) -> None:
         cache_logger_on_first_use=False,
     )
     global _sink
+    if _sink is not None:
+        _sink.close()
     _sink = _Sink.open(settings)
 
 
@@ -153,6 +155,7 @@ class _Sink:
     MOST = 200
 
     def __init__(self, client: statsd.StatsClient, *, tags: bool) -> None:
+        self._client = client
         self._pipeline = client.pipeline()
         self._tags = tags
 
@@ -179,6 +182,10 @@ class _Sink:
 
     def flush(self) -> None:
         self._pipeline.send()
+
+    def close(self) -> None:
+        self.flush()
+        self._client.close()
 
 
 def _word(value: object) -> str:

@@ -1,0 +1,203 @@
+"""The API: what it shows, starts and cancels, whom it lets in, and what bad requests get."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pydantic import BaseModel
+
+from hookline import App, Context, step
+from tests.support import Site, on_site
+
+RUN_FIELDS = {
+    "id", "job", "version", "scope", "state", "priority", "created_at", "started_at", "finished_at", "due_at",
+    "delivery", "parent", "input", "output", "error", "reason", "journal",
+}  # fmt: skip
+STEP_FIELDS = {"key", "kind", "state", "attempt", "output", "error", "started_at", "finished_at"}
+
+
+class Order(BaseModel):
+    number: int
+
+
+def make_app() -> App:
+    app = App()
+    gate = asyncio.Event()
+
+    @app.job(scope="{number}")
+    async def order(ctx: Context, given: Order) -> int:
+        """Do one order."""
+        return await ctx.step(double, given.number)
+
+    @app.job()
+    async def waiting(ctx: Context, _: Any) -> None:
+        await ctx.step(gate.wait)
+
+    return app
+
+
+@step
+async def double(number: int) -> int:
+    return 2 * number
+
+
+@pytest.fixture
+async def site(dsn: str) -> AsyncIterator[Site]:
+    async with on_site(make_app(), dsn) as site:
+        yield site
+
+
+async def test_a_run_is_started_looked_at_and_listed(site: Site) -> None:
+    started = await site.client.post(
+        "/api/jobs/order/runs", json={"input": {"number": 21}, "priority": 5, "idempotency_key": "k"}
+    )
+    assert started.status_code == 201
+    run = started.json()
+    assert started.headers["location"] == f"/api/runs/{run['id']}"
+    assert run.keys() >= RUN_FIELDS
+    assert (run["state"], run["scope"], run["priority"], run["input"]) == ("queued", "21", 5, {"number": 21})
+
+    async with site.house.replica():
+        await site.house.watch.ended(run["id"])
+    shown = (await site.client.get(f"/api/runs/{run['id']}")).json()
+    assert (shown["state"], shown["output"]) == ("succeeded", 42)
+    assert shown["journal"][0].keys() >= STEP_FIELDS
+    assert shown["journal"][0]["key"] == "double"
+
+    again = await site.client.post("/api/jobs/order/runs", json={"input": {"number": 1}, "idempotency_key": "k"})
+    assert (again.status_code, again.json()["id"]) == (200, run["id"])
+
+
+async def test_lists_are_paged_and_filtered(site: Site) -> None:
+    for number in range(5):
+        await site.house.start("order", {"number": number})
+    await site.house.start("waiting")
+
+    async def pages(query: str) -> list[list[str]]:
+        found, cursor = [], ""
+        while cursor is not None:
+            told = (await site.client.get(f"/api/runs?limit=2&{query}{cursor and f'&cursor={cursor}'}")).json()
+            found.append([run["scope"] for run in told["runs"]])
+            cursor = told["next"]
+        return found
+
+    assert await pages("job=order") == [["4", "3"], ["2", "1"], ["0"]]
+    assert await pages("scope=3") == [["3"]]
+    assert await pages("state=failed") == [[]]
+    assert sum(await pages("state=queued"), []) == [None, "4", "3", "2", "1", "0"]
+
+
+async def test_a_queued_run_is_cancelled_at_once_and_a_running_one_by_its_worker(site: Site) -> None:
+    queued = await site.house.start("waiting", delay=3600)
+    at_once = await site.client.post(f"/api/runs/{queued}/cancel")
+    assert (at_once.status_code, at_once.json()["state"]) == (200, "cancelled")
+    assert (await site.client.post(f"/api/runs/{queued}/cancel")).status_code == 409
+
+    async with site.house.replica():
+        running = await site.house.start("waiting")
+        await site.house.watch.value("select state = 'running' from hookline.runs where id = $1", running)
+        asked = await site.client.post(f"/api/runs/{running}/cancel")
+        assert asked.status_code == 202
+        (row,) = await site.house.watch.ended(running, timeout=4)  # sooner than the next heartbeat
+    assert row["state"] == "cancelled"
+
+
+async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
+    await site.push("guid-1")
+    await site.house.start("order", {"number": 1})
+    jobs = {job["name"]: job for job in (await site.client.get("/api/jobs")).json()["jobs"]}
+    assert jobs["order"]["description"] == "Do one order."
+    assert jobs["order"]["input_schema"]["required"] == ["number"]
+    assert (jobs["order"]["unfinished"], jobs["order"]["offered"]) == ({"queued": 1}, [])
+    async with site.house.replica():
+        await site.house.watch.value("select count(*) = 1 from hookline.workers")
+        (worker,) = (await site.client.get("/api/workers")).json()["workers"]
+        assert sorted(worker["offers"]) == ["order@1", "waiting@1"]
+        assert 0 < worker["lease_seconds"] <= 5
+    (delivery,) = (await site.client.get("/api/deliveries?source=github&status=ignored")).json()["deliveries"]
+    assert (delivery["key"], delivery["runs"]) == ("guid-1", [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("GET", f"/api/runs/{uuid4()}", None, 404, "there is no run"),
+        ("GET", "/api/runs/xyz", None, 404, "there is no run 'xyz'"),
+        ("POST", f"/api/runs/{uuid4()}/cancel", None, 404, "there is no run"),
+        ("GET", "/api/runs?state=lost", None, 422, "state is one of"),
+        ("GET", "/api/runs?limit=1000", None, 422, "limit is from 1 to 200"),
+        ("GET", "/api/runs?cursor=x", None, 422, "cursor is the `next`"),
+        ("GET", "/api/runs?jobs=x", None, 422, "there is no parameter 'jobs'"),
+        ("GET", "/api/runs?job=%00", None, 422, "NUL"),
+        ("GET", "/api/nothing", None, 404, "Not Found"),
+        ("DELETE", "/api/runs", None, 405, "Method Not Allowed"),
+        ("POST", "/api/jobs/nobody/runs", b"{}", 404, "there is no job 'nobody'"),
+        ("POST", "/api/jobs/order/runs", b"{", 400, "the body is not JSON"),
+        ("POST", "/api/jobs/order/runs", b'{"input": ' + b"[" * 100_000, 400, "the body is not JSON"),
+        ("POST", "/api/jobs/order/runs", b'{"imput": 1}', 422, "unknown field `imput`"),
+        ("POST", "/api/jobs/order/runs", b'{"input": {"number": "x"}}', 422, "does not fit job order: number"),
+        ("POST", "/api/jobs/order/runs", b'{"input": {}}', 422, "does not fit job order"),
+        ("POST", "/api/jobs/order/runs", b'{"input": {"number": 1}, "delay": -1}', 422, "delay"),
+        ("POST", "/api/jobs/order/runs", b'{"input": {"number": 1}, "priority": 101}', 422, "priority"),
+        ("POST", "/api/jobs/order/runs", b'{"input": {"number": 1}, "scope": ""}', 422, "scope"),
+    ],
+)
+async def test_a_bad_request_gets_a_problem_that_says_what_to_do(
+    site: Site, method: str, path: str, body: bytes | None, status: int, says: str
+) -> None:
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    answer = await site.client.request(method, path, content=body, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert says in problem["detail"]
+
+
+PATHS = [
+    ("GET", "/api/jobs"), ("GET", "/api/runs"), ("GET", "/api/runs/x"), ("POST", "/api/jobs/order/runs"),
+    ("POST", "/api/runs/x/cancel"), ("GET", "/api/workers"), ("GET", "/api/deliveries"), ("GET", "/api/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS, ids=str)
+async def test_everything_asks_for_a_token_where_there_are_tokens(dsn: str, method: str, path: str) -> None:
+    async with on_site(make_app(), dsn, tokens=["one", "two"]) as site:
+        for headers in (
+            [],
+            [("Authorization", "Bearer three")],
+            [("Authorization", "Basic one")],
+            [("Authorization", "Bearer")],
+            [("Authorization", "Bearer one"), ("Authorization", "Bearer one")],
+            [(b"Authorization", b"Bearer \xe9")],
+        ):
+            answer = await site.client.request(method, path, headers=headers)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        let_in = await site.client.request(method, path, headers={"Authorization": "bearer two"})
+        assert let_in.status_code in (200, 404, 415)
+
+
+async def test_without_tokens_only_this_machine_is_answered_and_no_page_in_its_browser(site: Site) -> None:
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"X-Forwarded-For": "203.0.113.9"},
+    ):
+        assert (await site.client.get("/api/runs", headers=headers)).status_code == 403
+    for headers in ({"Host": "localhost:8000"}, {"Origin": "http://127.0.0.1:8000"}):
+        assert (await site.client.get("/api/runs", headers=headers)).status_code == 200
+
+
+async def test_health_needs_no_token_and_readiness_looks_at_the_database(dsn: str) -> None:
+    async with on_site(make_app(), dsn, tokens=["one"]) as site:
+        assert (await site.client.get("/healthz")).json() == {"status": "alive"}
+        assert (await site.client.get("/readyz")).status_code == 200
+        await site.house.watch.connection.execute("update hookline.alembic_version set version_num = '9999'")
+        answer = await site.client.get("/readyz")
+        assert (answer.status_code, answer.json()["schema"]) == (503, "is 9999, not 0001")

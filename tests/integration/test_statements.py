@@ -1,0 +1,69 @@
+"""Every SQL statement prepares, and the hot ones use their indexes whatever the planner believes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+from hookline import store
+from hookline.codec import uuid7
+from hookline.store import claims, runs, scopes, workers
+from hookline.store.database import Database
+from hookline.web import health
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    modules = [importlib.import_module(f"hookline.store.{each.name}") for each in pkgutil.iter_modules(store.__path__)]
+    for module in [*modules, health]:
+        for name, value in vars(module).items():
+            words = value.split(None, 1) if isinstance(value, str) and name.isupper() and name[0] != "_" else ()
+            if words and words[0] in ("select", "insert", "update", "delete", "with"):
+                yield f"{module.__name__.rpartition('.')[2]}.{name}", value
+
+
+@pytest.mark.parametrize("statement", dict(statements()).values(), ids=dict(statements()))
+async def test_a_statement_prepares(dsn: str, statement: str) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        await connection.prepare(statement)
+
+
+FILL = """
+insert into hookline.runs (id, job, version, state, priority, scope, worker_id, finished_at, due_at)
+select gen_random_uuid(), 'job' || n % 10, 1, state, n % 3, case when n % 2 = 0 then 'scope' || n % 1000 end,
+       case when state = 'running' then gen_random_uuid() end,
+       case when state = 'succeeded' then now() end, now() - make_interval(secs => n % 1000)
+  from generate_series(1, 100000) as n,
+       lateral (select case when n % 100 < $1 then 'queued' when n % 100 = 99 then 'running' else 'succeeded' end)
+            as given (state)
+"""
+
+HOT = {
+    "claim": (claims.CLAIM, (uuid7(), ["job1@1", "job2@1"], 100), "runs_due"),
+    "look": (claims.DUE, (["job1@1"],), "runs_due"),
+    "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
+    "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
+    "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),
+    "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None]), "runs_idempotency"),
+}
+
+
+@pytest.mark.parametrize("queued", [1, 90], ids=["few are due", "most are due"])
+@pytest.mark.parametrize("analysed", [False, True], ids=["never analysed", "analysed"])
+async def test_hot_statements_use_their_partial_indexes_on_a_hundred_thousand_runs(
+    dsn: str, queued: int, analysed: bool
+) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        await connection.execute("alter table hookline.runs set (autovacuum_enabled = off)")
+        await connection.execute(FILL, queued)
+        if analysed:
+            await connection.execute("analyze hookline.runs")
+        for name, (statement, arguments, index) in HOT.items():
+            prepared = await connection.prepare(statement)
+            plan = json.dumps(await prepared.explain(*arguments))
+            assert index in plan, (name, plan)
+            scans = [part for part in plan.split('"Node Type": "')[1:] if part.startswith("Seq Scan")]
+            assert not [scan for scan in scans if '"Relation Name": "runs"' in scan], (name, plan)
