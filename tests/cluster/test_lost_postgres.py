@@ -12,10 +12,10 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from tests.cluster.processes import SECRET, Process, serving
 
 from hookline import embedded
 from hookline_parsers import github
-from tests.cluster.processes import SECRET, Process, serving
 
 pytestmark = pytest.mark.cluster
 

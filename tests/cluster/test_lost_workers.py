@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-
 from tests.cluster.app import EFFECTS, GATE
 from tests.cluster.processes import serving
 from tests.support import Watch, watching

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel
+from tests.support import Site, on_site
 
 from hookline import App, Context, step
-from tests.support import Site, on_site
 
 RUN_FIELDS = {
     "id", "job", "version", "scope", "state", "priority", "created_at", "started_at", "finished_at", "due_at",

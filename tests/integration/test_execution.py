@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from tests.support import at_home
 
 from hookline import App, Context, Event, Fatal, Retry, step
-from tests.support import at_home
 
 TWICE = Retry(attempts=2, delay=0)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.support import at_home
 
 from hookline import App, Context
 from hookline.ingress import intake as intakes
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.store.commit import GroupCommit
 from hookline_parsers import github
-from tests.support import at_home
 
 
 class Faults:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.support import at_home
+
 from hookline import App, Context
 from hookline.store import runs
-from tests.support import at_home
 
 
 async def test_fifty_runs_of_a_scope_run_one_at_a_time_in_order_across_three_replicas(dsn: str) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
 from hookline.settings import SourceSettings
 from hookline_parsers import github
-from tests.support import PUSH, SECRET, Site, on_site
 
 LIMIT = 100_000
 

@@ -38,7 +38,7 @@ async def one_parameter(ctx: Context) -> None: ...
 def not_async(ctx: Context, given: Any) -> None: ...
 
 
-async def unusable(ctx: Context, given: "Missing") -> None: ...  # type: ignore[name-defined] # noqa: F821
+async def unusable(ctx: Context, given: Missing) -> None: ...  # type: ignore[name-defined] # noqa: F821
 
 
 @pytest.mark.parametrize("function", [one_parameter, not_async, unusable])

@@ -92,7 +92,9 @@ def test_without_a_host_metrics_go_nowhere_and_an_unknown_host_stops_the_start()
 
 
 def test_the_guide_lists_exactly_the_metrics() -> None:
-    documented = re.findall(r"^\| `([a-z.]+)` \| (\w+) \| (\w+) \| ([^|]*) \| ([^|]+) \|$", DOCUMENT.read_text(), re.M)
+    documented = re.findall(
+        r"^\| `([a-z.]+)` \| (\w+) \| (\w+) \| ([^|]*) \| ([^|]+) \|$", DOCUMENT.read_text(), re.MULTILINE
+    )
     declared = [
         (metric.name, metric.kind, metric.unit, ", ".join(f"`{tag}`" for tag in metric.tags), metric.meaning)
         for metric in telemetry.METRICS

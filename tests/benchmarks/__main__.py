@@ -1,0 +1,43 @@
+"""`make bench`: all benchmarks, or those that are named, on an embedded Postgres of their own with durability on."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from hookline import embedded, telemetry
+from hookline.settings import load
+from tests.benchmarks import idle, runs, webhooks
+from tests.benchmarks.measured import Measured
+
+BENCHMARKS = {
+    "runs": runs.three_steps,
+    "drain": runs.no_ops,
+    "webhooks": webhooks.signed_pushes,
+    "idle": idle.queries,
+    "latency": idle.enqueue_to_start,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the benchmarks called `names`, or all of them."""
+    telemetry.configure(load(log_level="error"))
+    found: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="hookline-bench-", ignore_cleanup_errors=True) as directory:
+        Path(directory).chmod(0o755)
+        with embedded.running(Path(directory) / "postgres") as dsn:
+            for name in names or BENCHMARKS:
+                print(f"{name} ...", file=sys.stderr)
+                found += uvloop.run(BENCHMARKS[name](dsn))
+    table = Table("what", "measured", "floor", "ratio", "wanted", "also", header_style="bold", box=None)
+    for each in found:
+        table.add_row(*each.row())
+    Console(width=150).print(table)
+
+
+main(sys.argv[1:])
