@@ -58,7 +58,6 @@ STATEMENTS = [
         id          uuid primary key,
         source      text not null,
         key         text not null,
-        digest      bytea not null,
         conflict_of uuid,
         type        text not null,
         status      text not null check (status in ('accepted', 'ignored', 'quarantined', 'conflict')),
@@ -73,7 +72,7 @@ STATEMENTS = [
     "alter table hookline.deliveries alter column body set storage external",
     "create unique index deliveries_key on hookline.deliveries (source, key) where conflict_of is null",
     """
-    create unique index deliveries_conflict on hookline.deliveries (source, key, digest)
+    create unique index deliveries_conflict on hookline.deliveries (source, key, sha256(body))
         where conflict_of is not null
     """,
     "create index deliveries_status on hookline.deliveries (status, id) where status in ('quarantined', 'conflict')",

@@ -67,13 +67,13 @@ class GitHub:
         guid, event = delivery.headers.text("X-GitHub-Delivery"), _event(delivery)
         if guid is None or not KEY.fullmatch(guid):
             raise Unparseable("no usable X-GitHub-Delivery header")
-        return Identity(guid, _type(event, _peeked(_payload(delivery)).action))
+        _, peek = _read(delivery)
+        return Identity(guid, _type(event, peek.action))
 
     def parse(self, delivery: Verified) -> Pong | Iterable[Event]:
         """One event, whose data is the payload as it came; a ping is only answered."""
         event = _event(delivery)
-        payload = _payload(delivery)
-        peek = _peeked(payload)
+        payload, peek = _read(delivery)
         if event == "ping":
             return Pong()
         fields = _fields(peek)
@@ -102,6 +102,15 @@ def _event(delivery: Verified) -> str:
 
 def _type(event: str, action: object) -> str:
     return f"github.{event}.{action}" if isinstance(action, str) and NAME.fullmatch(action) else f"github.{event}"
+
+
+def _read(delivery: Verified) -> tuple[bytes, _Peek]:
+    """The JSON text and what is worth knowing of it, read once for each delivery."""
+    if delivery.read is None:
+        payload = _payload(delivery)
+        delivery.read = payload, _peeked(payload)
+    found: tuple[bytes, _Peek] = delivery.read
+    return found
 
 
 def _payload(delivery: Verified) -> bytes:

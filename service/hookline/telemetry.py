@@ -19,7 +19,7 @@ import structlog
 from hookline.errors import ConfigurationError
 from hookline.settings import HIDDEN, Settings
 
-log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("hookline")
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 SECRETIVE = ("authorization", "cookie", "password", "secret", "signature", "token", "body")
 """Words in a key whose value never reaches a log."""
@@ -67,7 +67,8 @@ def configure(settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    global _sink
+    global _sink, log
+    log = structlog.get_logger().bind()
     if _sink is not None:
         _sink.close()
     _sink = _Sink.open(settings)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from time import perf_counter
 from uuid import UUID
 
 import asyncpg
+from msgspec.structs import replace
 
 from hookline import telemetry
 from hookline.engine import decide

@@ -71,18 +71,19 @@ class Ledger:
     ) -> list[Taken]:
         notes, self._notes = self._notes, {}
         try:
-            controlled = await workers.fence(connection, self._worker)
-            outcomes = [each for each in items if isinstance(each, Record)]
-            finishes = [each for each in items if isinstance(each, Finish)]
-            await journal.write(connection, [*notes.values(), *outcomes])
-            await claims.finish(connection, self._worker, finishes)
-            results = [await self._take(connection, each, again) if isinstance(each, _Take) else [] for each in items]
+            async with connection.transaction():
+                controlled = await workers.fence(connection, self._worker)
+                outcomes = [each for each in items if isinstance(each, Record)]
+                await journal.write(connection, [*notes.values(), *outcomes])
+                await claims.finish(connection, self._worker, [each for each in items if isinstance(each, Finish)])
+                taken = [await self._take(connection, each, again) for each in items if isinstance(each, _Take)]
         except BaseException:
             self._notes = notes | self._notes
             raise
         if controlled:
             self._on_control(controlled)
-        return results
+        results = iter(taken)
+        return [next(results) if isinstance(each, _Take) else [] for each in items]
 
     async def _take(self, connection: Connection, take: _Take, again: bool) -> Taken:
         taken = await claims.overlooked(connection, self._worker, take.known()) if again else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from hookline import telemetry
 from hookline.app import App
 from hookline.codec import uuid7
 from hookline.errors import InvalidInput, Rejected, Unavailable, Unparseable
-from hookline.events import Identity, Pong, Trigger
+from hookline.events import Pong, Trigger
 from hookline.ingress import bindings
 from hookline.ingress.parser import Parser, find
 from hookline.ingress.schemes import Received, Scheme, Unsigned, Verified
@@ -24,7 +24,7 @@ from hookline.settings import Settings
 from hookline.store import deliveries, runs
 from hookline.store.commit import GroupCommit
 from hookline.store.database import Connection, Database
-from hookline.store.deliveries import NewDelivery, Stored
+from hookline.store.deliveries import NewDelivery, Status, Stored
 from hookline.store.runs import NewRun
 
 CREDENTIALS = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-gitlab-token"})
@@ -139,8 +139,8 @@ async def _write(
     arrived = [each for each in items if isinstance(each, NewDelivery)]
     asked = [each for each in items if isinstance(each, NewRun)]
     stored = iter(await deliveries.store(connection, arrived) if arrived else ())
-    created = iter(await runs.create(connection, asked))
-    return [next(stored) if isinstance(each, NewDelivery) else next(created) for each in items]
+    created = await runs.create(connection, asked)
+    return [next(stored) if isinstance(each, NewDelivery) else created[each.id] for each in items]
 
 
 def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, bool]:
@@ -150,33 +150,42 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
         Rejected: it is not authentic.
     """
     verified = source.scheme.verify(received, source.secrets)
-    digest = hashlib.sha256(verified.body).digest()
-    arrived = NewDelivery(
-        id=uuid7(),
-        source=source.name,
-        key=f"sha256:{digest.hex()}",
-        digest=digest,
-        type="unknown",
-        status="ignored",
-        reason=None,
-        secret=str(verified.secret),
-        headers=_kept(verified),
-        body=verified.body,
-    )
+    id_ = uuid7()
+    identity = None
+    status: Status = "quarantined"
+    runs_: tuple[NewRun, ...] = ()
+    reason, pong = None, False
     try:
-        identity: Identity = source.parser.identify(verified)
-        arrived = replace(arrived, key=identity.key or str(arrived.id), type=identity.type)
+        identity = source.parser.identify(verified)
         happened = source.parser.parse(verified)
-        if isinstance(happened, Pong):
-            return arrived, True
-        started = bindings.started_by(happened, jobs, arrived.id, verified.body)
+        pong = isinstance(happened, Pong)
+        runs_ = () if isinstance(happened, Pong) else bindings.started_by(happened, jobs, id_, verified.body)
+        status = "accepted" if runs_ else "ignored"
     except (Unparseable, InvalidInput) as error:
-        return replace(arrived, status="quarantined", reason=str(error)[:500]), False
+        reason = str(error)[:500]
     except Exception as error:  # noqa: BLE001 - the delivery is kept, whatever its parser did
-        telemetry.log.exception("parser.failed", source=source.name, delivery=arrived.id)
+        telemetry.log.exception("parser.failed", source=source.name, delivery=id_)
         reason = f"the parser or a binding failed: {type(error).__name__}"
-        return replace(arrived, status="quarantined", reason=reason), False
-    return replace(arrived, status="accepted" if started else "ignored", runs=started), False
+    return (
+        NewDelivery(
+            id=id_,
+            source=source.name,
+            key=_key_of(verified) if identity is None else identity.key or str(id_),
+            type="unknown" if identity is None else identity.type,
+            status=status,
+            reason=reason,
+            secret=verified.secret,
+            headers=_kept(verified),
+            body=verified.body,
+            runs=runs_,
+        ),
+        pong,
+    )
+
+
+def _key_of(verified: Verified) -> str:
+    """The key of a delivery that its parser cannot identify, so that the same again is still a duplicate."""
+    return f"sha256:{hashlib.sha256(verified.body).hexdigest()}"
 
 
 def _kept(verified: Verified) -> bytes:

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from hookline.errors import Rejected
 
@@ -21,21 +21,25 @@ class Headers:
         raw: as ASGI gives them: names in lower case, in the order in which they came.
     """
 
-    __slots__ = ("_raw",)
+    __slots__ = ("_found", "_raw")
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self._raw = raw
+        self._found: dict[str, list[bytes]] = {}
+        for name, value in raw:
+            self._found.setdefault(name.decode("latin-1"), []).append(value)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self._raw)
 
     def one(self, name: str) -> bytes | None:
         """The value of the header `name`, which may come once at most; raises `Rejected` if it comes twice."""
-        wanted = name.lower().encode("latin-1")
-        found = [value for each, value in self._raw if each.lower() == wanted]
+        found = self._found.get(name.lower())
+        if found is None:
+            return None
         if len(found) > 1:
             raise Rejected("duplicate_header")
-        return found[0] if found else None
+        return found[0]
 
     def text(self, name: str) -> str | None:
         """The value of the header `name` as text, if it comes; raises `Rejected` if it comes twice."""
@@ -61,9 +65,10 @@ class Verified:
 
     Attributes:
         secret: the fingerprint of the secret that matched; empty if there is none.
+        read: where a parser may keep what it has read, from `identify` to `parse`.
     """
 
-    __slots__ = ("body", "headers", "secret")
+    __slots__ = ("body", "headers", "read", "secret")
 
     def __init__(self, received: Received, secret: str, proof: object) -> None:
         if proof is not _PROOF:
@@ -71,6 +76,7 @@ class Verified:
         self.headers = received.headers
         self.body = received.body
         self.secret = secret
+        self.read: Any = None
 
 
 class Scheme(Protocol):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from hookline.store import scopes
 from hookline.store.database import Connection
@@ -27,8 +27,7 @@ async def any_due(connection: Connection, offers: Sequence[str]) -> bool:
     return due
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A run that is this worker's until it finishes it or is declared dead.
 
     Args:
@@ -111,8 +110,7 @@ def _claim(row: asyncpg.Record) -> Claim:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """How a worker gives up a run: ended, or to be continued.
 
     Args:

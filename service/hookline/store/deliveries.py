@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
 
-from hookline.store import runs
+from hookline.store import runs, scopes
 from hookline.store.database import Connection
 from hookline.store.runs import NewRun
 
 Status = Literal["accepted", "ignored", "quarantined", "conflict"]
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewDelivery(Struct, frozen=True):
     """A verified webhook and what is to become of it.
 
     Args:
         key: the sender's id of it.
-        digest: the fingerprint of its body.
         secret: the fingerprint of the secret that verified it.
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
@@ -32,7 +31,6 @@ class NewDelivery:
     id: UUID
     source: str
     key: str
-    digest: bytes
     type: str
     status: Status
     reason: str | None
@@ -42,8 +40,7 @@ class NewDelivery:
     runs: tuple[NewRun, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """What became of a delivery.
 
     Args:
@@ -59,29 +56,48 @@ class Stored:
     runs: tuple[UUID, ...]
 
 
-INSERT = """
-insert into hookline.deliveries (id, source, key, digest, conflict_of, type, status, reason, secret, headers, body)
-select id, source, key, digest, conflict_of, type, status, reason, secret, headers, body
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-              $9::text[], $10::json[], $11::bytea[])
-       as new (id, source, key, digest, conflict_of, type, status, reason, secret, headers, body)
- order by source, key
-on conflict do nothing
-returning id
+_FRESH = """
+fresh as (
+    insert into hookline.deliveries (id, source, key, conflict_of, type, status, reason, secret, headers, body)
+    select id, source, key, conflict_of, type, status, reason, secret, headers, body
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                  $9::json[], $10::bytea[])
+           as given (id, source, key, conflict_of, type, status, reason, secret, headers, body)
+     order by source, key
+    on conflict do nothing
+    returning id
+)
 """
 
+STORE = f"""
+with {_FRESH},
+new as materialized (
+    select * from unnest($11::uuid[], $12::text[], $13::int[], $14::text[], $15::smallint[], $16::float8[],
+                         $17::text[], $18::uuid[], $19::smallint[], $20::json[], $21::json[], $22::uuid[])
+             with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
+                                     event_index, input, event, body_from, position)
+     where delivery_id in (select id from fresh)
+),
+{runs.CREATING}
+select id, null::void from fresh
+ union all
+(select id, {runs.ONE_HINT} from created)
+"""  # noqa: S608 - constants
+
+KEEP = f"with {_FRESH} select id from fresh"  # noqa: S608 - a constant
+
 FIRST = """
-select wanted.id as wanted, deliveries.id, deliveries.digest, deliveries.status, deliveries.reason
-  from unnest($1::uuid[], $2::text[], $3::text[]) as wanted (id, source, key)
+select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason, deliveries.body = wanted.body as same
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, body)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
  where conflict_of is null
 """
 
 BESIDE = """
 select wanted.id as wanted, deliveries.id
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, digest)
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, body)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
-   and deliveries.digest = wanted.digest
+   and sha256(deliveries.body) = sha256(wanted.body)
  where conflict_of is not null
 """
 
@@ -100,24 +116,36 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     The first of a source and key is kept as it is. The same again is a duplicate, and if the first was
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
     """
-    fresh = await _insert(connection, new, {})
-    repeated = [each for each in new if each.id not in fresh]
-    firsts = await _firsts(connection, repeated) if repeated else {}
+    wanted = [run for each in new for run in each.runs]
+    async with scopes.filling(connection, ((run.job, run.scope) for run in wanted if run.scope is not None)):
+        rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted))
+    stored = {row["id"] for row in rows}
+    fresh = [each for each in new if each.id in stored]
+    there = await runs.existing(connection, [run for each in fresh for run in each.runs if run.id not in stored])
+    settled = {
+        each.id: Stored(each.id, each.status, each.reason, False, tuple(there.get(r.id, r.id) for r in each.runs))
+        for each in fresh
+    }
+    if repeated := [each for each in new if each.id not in stored]:
+        async with connection.transaction():
+            settled |= await _store_again(connection, repeated)
+    return [settled[each.id] for each in new]
+
+
+async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) -> dict[UUID, Stored]:
+    """What becomes of deliveries whose source and key, or whose id, are there already."""
+    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated))}
     again = {
         each.id: _as_first(each, firsts[each.id]["id"])
         for each in repeated
-        if firsts[each.id]["status"] == "quarantined" and firsts[each.id]["digest"] == each.digest
+        if firsts[each.id]["same"] and firsts[each.id]["status"] == "quarantined"
     }
     await _reconsider(connection, list(again.values()))
-    starting = [again.get(each.id, each) for each in new if each.id in fresh or each.id in again]
-    wanted = [run for each in starting for run in each.runs]
-    run_ids = dict(zip((run.id for run in wanted), await runs.create(connection, wanted), strict=True))
-    beside = await _keep_beside(connection, [e for e in repeated if firsts[e.id]["digest"] != e.digest], firsts)
+    await runs.create(connection, [run for each in again.values() for run in each.runs])
+    beside = await _keep_beside(connection, [each for each in repeated if not firsts[each.id]["same"]], firsts)
     started = await _started(connection, [first["id"] for first in firsts.values()])
 
     def outcome(each: NewDelivery) -> Stored:
-        if each.id in fresh:
-            return Stored(each.id, each.status, each.reason, False, tuple(run_ids[run.id] for run in each.runs))
         if each.id in beside:
             return Stored(beside[each.id], "conflict", CONFLICT, beside[each.id] != each.id, ())
         first = firsts[each.id]
@@ -125,19 +153,17 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
         status, reason = (now.status, now.reason) if now else (first["status"], first["reason"])
         return Stored(first["id"], status, reason, first["id"] != each.id, started.get(first["id"], ()))
 
-    return [outcome(each) for each in new]
+    return {each.id: outcome(each) for each in repeated}
 
 
 CONFLICT = "another body came under the same key before"
 
 
-async def _insert(connection: Connection, new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> set[UUID]:
-    rows = await connection.fetch(
-        INSERT,
+def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple[list[Any], ...]:
+    return (
         [each.id for each in new],
         [each.source for each in new],
         [each.key for each in new],
-        [each.digest for each in new],
         [conflict_of.get(each.id) for each in new],
         [each.type for each in new],
         [each.status for each in new],
@@ -146,14 +172,10 @@ async def _insert(connection: Connection, new: Sequence[NewDelivery], conflict_o
         [each.headers for each in new],
         [each.body for each in new],
     )
-    return {row["id"] for row in rows}
 
 
-async def _firsts(connection: Connection, repeated: Sequence[NewDelivery]) -> dict[UUID, asyncpg.Record]:
-    rows = await connection.fetch(
-        FIRST, [e.id for e in repeated], [e.source for e in repeated], [e.key for e in repeated]
-    )
-    return {row["wanted"]: row for row in rows}
+def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    return [e.id for e in new], [e.source for e in new], [e.key for e in new], [e.body for e in new]
 
 
 def _as_first(each: NewDelivery, first: UUID) -> NewDelivery:
@@ -177,14 +199,8 @@ async def _keep_beside(
     if not other:
         return {}
     kept = [replace(each, status="conflict", reason=CONFLICT, runs=()) for each in other]
-    await _insert(connection, kept, {each.id: firsts[each.id]["id"] for each in other})
-    rows = await connection.fetch(
-        BESIDE,
-        [each.id for each in other],
-        [each.source for each in other],
-        [each.key for each in other],
-        [each.digest for each in other],
-    )
+    await connection.execute(KEEP, *_columns(kept, {each.id: firsts[each.id]["id"] for each in other}))
+    rows = await connection.fetch(BESIDE, *_identifying(other))
     return {row["wanted"]: row["id"] for row in rows}
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from hookline.store.database import Connection
 
@@ -13,8 +14,7 @@ Kind = Literal["step"]
 Outcome = Literal["started", "retrying", "succeeded", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What became of one call of the Context.
 
     Args:

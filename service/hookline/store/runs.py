@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
+
+from msgspec import Struct
 
 from hookline.errors import IllegalTransition
 from hookline.store import scopes
@@ -15,8 +17,7 @@ WAKE = "select pg_notify('hookline', $1)"
 """A hint, one to a transaction: there is work (`due`), or a run of some worker is wanted (`control`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewRun:
+class NewRun(Struct, frozen=True):
     """A run that somebody asked for, checked against its job, not yet stored.
 
     Args:
@@ -39,25 +40,55 @@ class NewRun:
     event_index: int | None = None
 
 
-CREATE = """
-insert into hookline.runs
-       (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index)
-select id, job, version, scope, case when scope is null then 'queued' else 'blocked' end,
-       priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index
-  from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
-              $8::uuid[], $9::smallint[])
-       with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                               event_index, position)
- order by position
-on conflict do nothing
-returning id
+CREATING = """
+created as (
+    insert into hookline.runs
+           (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index)
+    select id, job, version, scope, case when scope is null then 'queued' else 'blocked' end,
+           priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index
+      from new order by position
+    on conflict do nothing
+    returning id
+),
+stored as (
+    insert into hookline.run_data (run_id, input, event, body_from)
+    select id, input, event, body_from from new join created using (id)
+)
 """
+"""The part of a statement that makes runs of the rows `new`."""
 
-STORE_INPUT = """
-insert into hookline.run_data (run_id, input, event, body_from)
-select * from unnest($1::uuid[], $2::json[], $3::json[], $4::uuid[])
-on conflict (run_id) do nothing
-"""
+ONE_HINT = "case when row_number() over () = 1 then pg_notify('hookline', 'due') end"
+"""`WAKE` for as many rows as there may be, none included."""
+
+CREATE = f"""
+with new as materialized (
+    select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
+                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[])
+             with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
+                                     event_index, input, event, body_from, position)
+),
+{CREATING}
+select id, {ONE_HINT} from created
+"""  # noqa: S608 - constants
+
+
+def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
+    """`runs` as the arrays that the rows `new` are made of."""
+    return (
+        [run.id for run in runs],
+        [run.job for run in runs],
+        [run.version for run in runs],
+        [run.scope for run in runs],
+        [run.priority for run in runs],
+        [run.delay for run in runs],
+        [run.idempotency_key for run in runs],
+        [run.delivery for run in runs],
+        [run.event_index for run in runs],
+        [run.input for run in runs],
+        [run.event for run in runs],
+        [run.delivery if run.input is None else None for run in runs],
+    )
+
 
 EXISTING = """
 select wanted.id as wanted, runs.id
@@ -77,48 +108,24 @@ select wanted.id as wanted, runs.id
 """
 
 
-async def create(connection: Connection, runs: Sequence[NewRun]) -> list[UUID]:
-    """Store `runs` and return the id of each: its own, or that of the run that was there already.
+async def create(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
+    """Store `runs` and return by the id of each its own id, or that of the run that was there already.
 
     A run is there already if its id is (the write is being repeated), if its idempotency key is, or if its
     event has started its job. A scoped run is born blocked, and queued at once if nobody is ahead of it.
     """
     if not runs:
-        return []
-    held = await scopes.lock(connection, ((run.job, run.scope) for run in runs if run.scope is not None))
-    created = {
-        row["id"]
-        for row in await connection.fetch(
-            CREATE,
-            [run.id for run in runs],
-            [run.job for run in runs],
-            [run.version for run in runs],
-            [run.scope for run in runs],
-            [run.priority for run in runs],
-            [run.delay for run in runs],
-            [run.idempotency_key for run in runs],
-            [run.delivery for run in runs],
-            [run.event_index for run in runs],
-        )
-    }
-    fresh = [run for run in runs if run.id in created]
-    if fresh:
-        await connection.execute(
-            STORE_INPUT,
-            [run.id for run in fresh],
-            [run.input for run in fresh],
-            [run.event for run in fresh],
-            [run.delivery if run.input is None else None for run in fresh],
-        )
-        await scopes.promote(connection, held)
-        await connection.execute(WAKE, "due")
-    if len(fresh) == len(runs):
-        return [run.id for run in runs]
-    known = await _existing(connection, [run for run in runs if run.id not in created])
-    return [run.id if run.id in created else known[run.id] for run in runs]
+        return {}
+    async with scopes.filling(connection, ((run.job, run.scope) for run in runs if run.scope is not None)):
+        created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
+    there = await existing(connection, [run for run in runs if run.id not in created])
+    return {run.id: there.get(run.id, run.id) for run in runs}
 
 
-async def _existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
+async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
+    """By the id of each of `runs`, which could not be stored, that of the run that is there in its place."""
+    if not runs:
+        return {}
     rows = await connection.fetch(
         EXISTING,
         [run.id for run in runs],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from hookline.store.database import Connection
 
@@ -49,6 +50,22 @@ update hookline.runs set state = 'queued', due_at = greatest(due_at, now())
      where head.state = 'blocked'
  )
 """
+
+
+@asynccontextmanager
+async def filling(connection: Connection, scopes: Iterable[Scope]) -> AsyncIterator[None]:
+    """Within the block, which is one transaction, runs may be put into `scopes`; at its end the first ones go in.
+
+    Without any scopes the block is no transaction: the one statement in it is as good.
+    """
+    wanted = set(scopes)
+    if not wanted:
+        yield
+        return
+    async with connection.transaction():
+        held = await lock(connection, wanted)
+        yield
+        await promote(connection, held)
 
 
 async def promote(connection: Connection, scopes: Iterable[Scope]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -92,14 +92,15 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(limits.time):
-            stream = request.stream()
             if declared.isdecimal() and int(declared) > limits.size:
-                await _refuse(stream, limits)
-            async for chunk in stream:
+                await _refuse(request, limits)
+            more = True
+            while more:
+                chunk, more = await _next(request)
                 share.grow(len(chunk))
                 body += chunk
                 if len(body) > limits.size:
-                    await _refuse(stream, limits)
+                    await _refuse(request, limits)
     except TimeoutError:
         raise Problem(408, f"the body did not arrive within {limits.time:g} s", close=True) from None
     except ClientDisconnect:
@@ -107,16 +108,24 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
     return bytes(body)
 
 
-async def _refuse(stream: AsyncIterator[bytes], limits: Limits) -> NoReturn:
+async def _next(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether there is more."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _refuse(request: Request, limits: Limits) -> NoReturn:
     """Raise the problem 413, once the sender listens: closing on one that still sends resets the connection.
 
     What it still sends is thrown away, up to as much again as it may send.
     """
     thrown_away = 0
-    async for chunk in stream:
+    more = True
+    while more and thrown_away <= limits.size:
+        chunk, more = await _next(request)
         thrown_away += len(chunk)
-        if thrown_away > limits.size:
-            break
     raise Problem(413, f"a body may have {limits.size} bytes", close=True)
 
 
