@@ -41,7 +41,7 @@ class Settings(BaseModel):
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     api_tokens: tuple[SecretStr, ...] = Field((), description="Bearer tokens for the API, separated by commas.")
     data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
-    slots: int = Field(200, ge=1, le=10_000, description="Runs that one replica has in hand at once.")
+    slots: int = Field(300, ge=1, le=10_000, description="Runs that one replica has in hand at once.")
     lease: float = Field(30.0, ge=1, le=3600, description="Seconds that a worker may be silent before it is dead.")
     max_losses: int = Field(5, ge=1, le=1000, description="Times that a run may lose its worker before it is paused.")
     drain: float = Field(25.0, ge=0, le=3600, description="Seconds that runs in hand have to end after SIGTERM.")

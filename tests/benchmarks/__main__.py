@@ -9,11 +9,11 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
+from tests.benchmarks import idle, runs, webhooks
+from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
 from hookline.settings import load
-from tests.benchmarks import idle, runs, webhooks
-from tests.benchmarks.measured import Measured
 
 BENCHMARKS = {
     "runs": runs.three_steps,

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tests.benchmarks.measured import Measured, fresh
 
 from hookline import App, Context, Trigger
 from hookline.engine.replica import Replica
@@ -16,7 +17,6 @@ from hookline.ingress.intake import Intake
 from hookline.settings import load
 from hookline.store import database as databases
 from hookline.store.database import Connection, Database
-from tests.benchmarks.measured import Measured, fresh
 
 WATCHED = 20.0
 SAMPLES = 500

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
+from tests.conftest import of_database
 
 from hookline.store import migrate
-from tests.conftest import of_database
 
 
 @dataclass(frozen=True)

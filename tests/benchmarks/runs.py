@@ -7,6 +7,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import asyncpg
+from tests.benchmarks.measured import Measured, fresh
 
 from hookline import App, Context
 from hookline.codec import uuid7
@@ -17,7 +18,6 @@ from hookline.store.claims import Finish
 from hookline.store.database import Database
 from hookline.store.journal import Record
 from hookline.store.runs import NewRun
-from tests.benchmarks.measured import Measured, fresh
 
 RUNS = 10_000
 BATCH = 200

@@ -18,11 +18,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from tests.benchmarks.measured import Measured, fresh
 
 from hookline import App, Context, Event
 from hookline.web.server import Server, listen
 from hookline_parsers import github
-from tests.benchmarks.measured import Measured, fresh
 
 ROOT = Path(__file__).parents[2]
 SECRET = b"s3cret"

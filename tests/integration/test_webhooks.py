@@ -303,7 +303,7 @@ async def test_a_script_starts_any_job_with_the_secret_as_its_token_or_with_a_si
     assert [(run["job"], run["scope"], run["priority"]) for run in await rows(site, "runs")] == [
         ("needs_number", "s", 3)
     ] * 2
-    kept = {name: value for name, value in json.loads((await rows(site))[0]["headers"])}
+    kept = dict(json.loads((await rows(site))[0]["headers"]))
     assert kept["authorization"] == "(not kept)"
 
 

@@ -87,7 +87,7 @@ def test_without_a_host_metrics_go_nowhere_and_an_unknown_host_stops_the_start()
     telemetry.configure(load())
     telemetry.RUNS.count(job="deploy", state="failed")
     telemetry.flush()
-    with pytest.raises(ConfigurationError, match="HOOKLINE_STATSD_HOST: cannot find nowhere.invalid"):
+    with pytest.raises(ConfigurationError, match=r"HOOKLINE_STATSD_HOST: cannot find nowhere\.invalid"):
         telemetry.configure(load(statsd_host="nowhere.invalid"))
 
 

@@ -123,7 +123,7 @@ async def _flushing() -> None:
 
 async def _following(parent: int) -> None:
     """Stop once `parent` is gone."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody
         await asyncio.sleep(TICK)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from time import perf_counter
 
-from hookline import codec
+from hookline import telemetry
 from hookline.engine.ledger import Ledger
 from hookline.errors import NonDeterminism
 from hookline.jobs.step import Call
@@ -43,6 +43,8 @@ class Journal:
         if record is not None and record.settled:
             self._unasked.discard(call.key)
             self._note_progress()
+            if record.arguments != call.fingerprint:
+                telemetry.log.warning("step.arguments_changed", step=call.key, effect="the recorded outcome stands")
             return record
         if not self._replayed.is_set():
             await self._catch_up(call)
@@ -93,7 +95,7 @@ class Journal:
             attempt=attempt,
             kind="step",
             state=state,
-            arguments=fingerprint(call),
+            arguments=call.fingerprint,
             output=output,
             error=error,
             elapsed=elapsed,
@@ -117,11 +119,3 @@ class Journal:
     def _note_progress(self) -> None:
         if not self._unasked:
             self._replayed.set()
-
-
-def fingerprint(call: Call) -> bytes | None:
-    """A short digest of what `call` was given; `None` if that cannot be written down."""
-    try:
-        return codec.digest(codec.encode([call.args, call.kwargs]))
-    except codec.Undecodable:
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,10 +18,20 @@ Taken = list[tuple[Claim, list[Record]]]
 """Runs that were claimed, each with its journal."""
 
 
+class _Nudge:
+    """Nothing to write but the notes."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Take:
     limit: int
     known: Callable[[], Collection[UUID]]
+
+
+_Item = Record | Finish | _Take | _Nudge
+
+NOTE_WITHIN = 0.5
+"""Seconds after which a note is committed though nothing else is."""
 
 
 class Ledger:
@@ -43,7 +54,8 @@ class Ledger:
         self._offers = offers
         self._on_control = on_control
         self._notes: dict[tuple[UUID, str], Record] = {}
-        self._commit: GroupCommit[Record | Finish | _Take, Taken] = GroupCommit(database, self._write, name="engine")
+        self._nudging = False
+        self._commit: GroupCommit[_Item, Taken] = GroupCommit(database, self._write, name="engine")
 
     async def run(self) -> None:
         """Write until cancelled; raises `LeaseLost` when the worker was declared dead."""
@@ -52,6 +64,15 @@ class Ledger:
     def note(self, record: Record) -> None:
         """Have `record`, which is no outcome, ride along with the next commit, if its outcome does not come first."""
         self._notes[record.run, record.key] = record
+        if not self._nudging:
+            self._nudging = True
+            asyncio.get_running_loop().call_later(NOTE_WITHIN, self._nudge)
+
+    def _nudge(self) -> None:
+        """Have a commit if none has taken the notes along, so that a step that takes long is seen to be running."""
+        self._nudging = False
+        if self._notes:
+            self._commit.submit(_Nudge())
 
     async def record(self, record: Record) -> None:
         """Commit an outcome."""
@@ -66,9 +87,7 @@ class Ledger:
         """Take up to `limit` due runs; `known` says which runs are in hand, should an answer have been lost."""
         return await self._commit.submit(_Take(limit, known))
 
-    async def _write(
-        self, connection: Connection, items: Sequence[Record | Finish | _Take], again: bool
-    ) -> list[Taken]:
+    async def _write(self, connection: Connection, items: Sequence[_Item], again: bool) -> list[Taken]:
         notes, self._notes = self._notes, {}
         try:
             async with connection.transaction():

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
+from hookline import codec
 from hookline.jobs.step import Call, as_step
 
 P = ParamSpec("P")
@@ -76,7 +77,7 @@ class Context:
             image = await ctx.step(build_image, commit)
         """
         called = as_step(function)
-        call = Call(self._key(called.name), self._calls, called, args, kwargs)
+        call = Call(self._key(called.name), self._calls, called, args, kwargs, _fingerprint(args, kwargs))
         self._calls += 1
         return self._perform(call)
 
@@ -84,3 +85,10 @@ class Context:
         """`name`, or `name#2` for the second call of that name, and so on."""
         self._names[name] += 1
         return name if self._names[name] == 1 else f"{name}#{self._names[name]}"
+
+
+def _fingerprint(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    try:
+        return codec.digest(codec.encode([args, kwargs]))
+    except codec.Undecodable:
+        return None

@@ -123,6 +123,7 @@ class Call:
     Args:
         key: its path of names, unique in the run.
         position: which call of the run it is, from 0.
+        fingerprint: of the arguments, to notice when a replay brings others; `None` if they cannot be written down.
     """
 
     key: str
@@ -130,6 +131,7 @@ class Call:
     step: Step[Any, Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    fingerprint: bytes | None
 
     async def invoke(self, threads: Executor) -> Any:
         """Call the function, a `def` in one of `threads`, for as long as its timeout allows.

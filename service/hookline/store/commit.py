@@ -22,9 +22,6 @@ The flag says that the batch may have been written before: the connection was lo
 became of the commit.
 """
 
-QUIET = 3
-"""Turns of the event loop without a new item, after which nobody is on the way."""
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -49,7 +46,6 @@ class GroupCommit(Generic[Item, Result]):
         self._limit = limit
         self._pending: list[tuple[Item, asyncio.Future[Result]]] = []
         self._arrived = asyncio.Event()
-        self._last = 0
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
@@ -67,26 +63,12 @@ class GroupCommit(Generic[Item, Result]):
                 if not self._pending:
                     await self._arrived.wait()
                     continue
-                await self._let_gather()
                 batch = self._pending[: self._limit]
                 self._pending = self._pending[self._limit :]
-                self._last = len(batch)
                 await self._settle(batch)
         finally:
             if self._connection is not None:
                 self._connection.terminate()
-
-    async def _let_gather(self) -> None:
-        """Give way while the loop still brings items in, until there is half of what the last batch held.
-
-        Otherwise those who were answered together come back together, the first of them is committed alone, and
-        the rest wait for it; halves keep both this process and Postgres at work.
-        """
-        quiet, before = 0, 0
-        while quiet < QUIET and len(self._pending) < self._last / 2:
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if len(self._pending) == before else 0
-            before = len(self._pending)
 
     async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         """Write `batch`, or what is still wanted of it, however long Postgres is away."""
