@@ -11,7 +11,7 @@ from hookline import telemetry
 from hookline.store import claims, journal, workers
 from hookline.store.claims import Claim, Finish
 from hookline.store.commit import GroupCommit
-from hookline.store.database import Connection, Database
+from hookline.store.database import AWAY, CONTENDED, Connection, Database
 from hookline.store.journal import Record
 
 Taken = list[tuple[Claim, list[Record]]]
@@ -72,7 +72,7 @@ class Ledger:
         """Have a commit if none has taken the notes along, so that a step that takes long is seen to be running."""
         self._nudging = False
         if self._notes:
-            self._commit.submit(_Nudge())
+            self._commit.submit(_Nudge()).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def record(self, record: Record) -> None:
         """Commit an outcome."""
@@ -96,8 +96,8 @@ class Ledger:
                 await journal.write(connection, [*notes.values(), *outcomes])
                 await claims.finish(connection, self._worker, [each for each in items if isinstance(each, Finish)])
                 taken = [await self._take(connection, each, again) for each in items if isinstance(each, _Take)]
-        except BaseException:
-            self._notes = notes | self._notes
+        except (*AWAY, *CONTENDED):
+            self._notes = notes | self._notes  # if Postgres refused a note, it is dropped: no outcome waits for one
             raise
         if controlled:
             self._on_control(controlled)

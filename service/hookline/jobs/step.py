@@ -18,6 +18,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+LONGEST_NAME = 200
+
+
 @dataclass(eq=False)
 class Step(Generic[P, R]):
     """A function and how a run calls it; calling a Step directly just calls the function.
@@ -35,8 +38,10 @@ class Step(Generic[P, R]):
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or not self.name.isprintable() or any(each in self.name for each in "/#"):
-            raise ValueError(f"a step's name must be printable text without / or #, not {self.name!r}")
+        if not 0 < len(self.name) <= LONGEST_NAME or not self.name.isprintable() or set("/#") & set(self.name):
+            raise ValueError(
+                f"a step's name is 1 to {LONGEST_NAME} printable characters without / and #, not {self.name[:50]!r}"
+            )
         update_wrapper(self, self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
