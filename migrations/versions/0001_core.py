@@ -131,8 +131,10 @@ STATEMENTS = [
     """
     create function hookline.refuse_transition() returns trigger language plpgsql as $$
     begin
-        raise exception 'run % cannot go from % to %', old.id, old.state, new.state
-            using errcode = 'integrity_constraint_violation', constraint = 'runs_transition';
+        raise exception using
+            message = 'run ' || old.id || ' cannot go from ' || old.state || ' to ' || new.state,
+            errcode = 'integrity_constraint_violation',
+            constraint = 'runs_transition';
     end $$
     """,
     """

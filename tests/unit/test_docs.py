@@ -64,7 +64,7 @@ async def test_the_guides_order_is_sold(dsn: str) -> None:
 
 def test_every_command_in_the_documents_exists() -> None:
     click = typer.main.get_command(commands)
-    known = {name for name in click.commands}  # type: ignore[attr-defined]
+    known = set(click.commands)  # type: ignore[attr-defined]
     named = {
         word
         for document in DOCUMENTS

@@ -1,0 +1,137 @@
+"""The command line, as a person or a script uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.conftest import of_database
+from tests.support import PUSH, SECRET, on_site
+
+from hookline import App, Context, step
+from hookline.store import migrate
+
+ROOT = Path(__file__).parents[2]
+
+
+async def hookline(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of one command."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hookline", *arguments, cwd=ROOT,
+        env=os.environ | {"COLUMNS": "160"} | {f"HOOKLINE_{name}": value for name, value in environment.items()},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    assert b"Traceback" not in err, err.decode()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def execute(dsn: str, statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
+@step
+async def double(x: int) -> int:
+    return 2 * x
+
+
+async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: Path) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, x: int) -> int:
+        return await ctx.step(double, x)
+
+    (tmp_path / "push.json").write_bytes(PUSH)
+    async with on_site(app, dsn, tokens=["t0ken"]) as site, site.house.replica():
+        service = {"URL": str(site.client.base_url), "TOKEN": "t0ken"}
+        good, bad = await site.house.start("work", 21), await site.house.start("work", 1, delay=3600)
+        await site.house.watch.ended(good)
+
+        status, out, _ = await hookline("runs", "watch", str(good), **service)
+        assert (status, "succeeded" in out, "42" in out) == (0, True, True)
+        status, out, _ = await hookline("runs", "list", "--state", "queued", **service)
+        assert (status, str(bad) in out, str(good) in out) == (0, True, False)
+        assert await hookline("runs", "cancel", str(bad), **service) == (0, "cancelled\n", "")
+        assert (await hookline("runs", "watch", str(bad), **service))[0] == 1
+        status, out, _ = await hookline("runs", "show", str(good), "--json", **service)
+        assert json.loads(out)["journal"][0]["key"] == "double"
+        status, out, _ = await hookline("workers", **service)
+        assert (status, "work@1" in out) == (0, True)
+
+        sent = await hookline(
+            "send", "github", "push", "-f", str(tmp_path / "push.json"), "--secret", SECRET, **service
+        )
+        assert (sent[0], json.loads(sent[1])["status"]) == (0, "ignored")
+        forged = await hookline("send", "github", "push", "-f", str(tmp_path / "push.json"), "--secret", "x", **service)
+        assert (forged[0], json.loads(forged[1])["status"]) == (1, 401)
+
+        status, _, err = await hookline("runs", "list", **service | {"TOKEN": "wrong"})
+        assert (status, err) == (1, "hookline: 401 Unauthorized: send `Authorization: Bearer` with an API token\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["serve", "--port", "0"], {}, "HOOKLINE_API_TOKENS is not set"),
+        (["serve", "--no-http", "--no-engine"], {}, "leaves nothing to do"),
+        (["serve", "nowhere:app"], {"API_TOKENS": "t"}, "cannot load application nowhere:app"),
+        (["serve"], {"API_TOKENS": "t", "PROT": "1"}, "HOOKLINE_PROT is not a setting; did you mean HOOKLINE_PORT?"),
+        (["serve", "--port", "0"], {"API_TOKENS": "t", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "cannot reach"),
+        (["serve", "--port", "0"], {"API_TOKENS": "t", "DATABASE_URL": "nonsense"}, "cannot reach Postgres"),
+        (["dev", "--port", "0"], {"X_SECRETS": "s", "DATABASE_URL": "{dsn}"}, "there is no parser 'x', only "),
+        (["runs", "list"], {"URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 does not answer"),
+        (["send", "github", "push", "-f", "/nowhere"], {}, "cannot read /nowhere"),
+        (["migrate", "--sql", "--check"], {}, "exclude each other"),
+    ],
+)
+async def test_what_is_wrong_ends_a_command_with_one_clear_line(
+    dsn: str, arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    status, _, err = await hookline(*arguments, **{k: v.replace("{dsn}", dsn) for k, v in environment.items()})
+    assert status == 1
+    assert message in err
+    assert err.startswith("hookline: ")
+    assert err.count("\n") == 1
+
+
+async def test_a_replica_refuses_a_schema_that_it_does_not_know_and_says_what_to_run(postgres: str, dsn: str) -> None:
+    await execute(postgres, "create database unmigrated")
+    empty = of_database(postgres, "unmigrated")
+    serve = ["serve", "--port", "0"]
+
+    status, _, err = await hookline(*serve, DATABASE_URL=empty, API_TOKENS="t")
+    assert (status, "run `hookline migrate`" in err) == (1, True)
+    assert (await hookline("migrate", "--check", DATABASE_URL=empty))[0] == 1
+    migrated = await asyncio.gather(*(hookline("migrate", DATABASE_URL=empty) for _ in range(3)))
+    assert [status for status, _, _ in migrated] == [0, 0, 0]
+    assert (await hookline("migrate", "--check", DATABASE_URL=empty))[0] == 0
+
+    await execute(empty, "update hookline.alembic_version set version_num = '9999'")
+    status, _, err = await hookline(*serve, DATABASE_URL=empty, API_TOKENS="t")
+    assert (status, "a newer version has migrated it" in err) == (1, True)
+
+
+async def test_the_printed_statements_make_the_same_schema(postgres: str) -> None:
+    status, sql, _ = await hookline("migrate", "--sql")
+    assert status == 0
+    await execute(postgres, "create database on_paper")
+    await execute(of_database(postgres, "on_paper"), sql)
+    await migrate.check(of_database(postgres, "on_paper"))
+
+
+async def test_settings_are_listed_with_their_origins_and_without_secrets() -> None:
+    status, out, _ = await hookline("settings", PORT="1234", GITHUB_SECRETS="hunter2")
+    assert status == 0
+    assert "hunter2" not in out
+    assert any(line.split()[:3] == ["HOOKLINE_PORT", "1234", "environment"] for line in out.splitlines())
