@@ -411,7 +411,7 @@ async def test_a_job_that_swallows_everything_is_cancelled_all_the_same(dsn: str
         async with house.database.session() as connection:
             from hookline.store import runs
 
-            assert await runs.cancel(connection, run) == "running"
+            assert await runs.cancel(connection, run) == ("work", "running")
         (row,) = await house.watch.ended(run)
 
     assert (row["state"], row["reason"], row["control"]) == ("cancelled", "cancelled by an operator", None)

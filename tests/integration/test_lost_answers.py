@@ -111,3 +111,36 @@ async def test_two_hundred_posts_of_one_delivery_make_one_run(dsn: str) -> None:
         assert {receipt.status for receipt in receipts} == {"accepted", "duplicate"}
         assert len({receipt.runs for receipt in receipts}) == 1
         assert await one.watch.connection.fetchval("select count(*) from hookline.runs") == 1
+
+
+@pytest.mark.parametrize("code", ["25006", "53100", "57P01", "40P01", "42P01"])
+async def test_what_postgres_cannot_do_right_now_is_written_when_it_can(dsn: str, code: str) -> None:
+    """Read-only after a failover, disk full, shutting down, a deadlock, not yet migrated."""
+    app = App()
+    calls: list[int] = []
+
+    async def count() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> int:
+        return await ctx.step(count)
+
+    async with at_home(app, dsn) as house:
+        await house.watch.connection.execute(
+            f"""
+            create sequence attempts;
+            create function hookline.not_now() returns trigger language plpgsql as $$
+            begin
+                if nextval('attempts') <= 2 then raise exception using errcode = '{code}'; end if;
+                return new;
+            end $$;
+            create trigger not_now before insert on hookline.journal for each row
+                when (new.state = 'succeeded') execute function hookline.not_now();
+            """
+        )
+        async with house.replica():
+            run = await house.finish("work")
+
+    assert (run["state"], run["output"], len(calls)) == ("succeeded", b"1", 1)

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from time import perf_counter
 from uuid import UUID
 
-import asyncpg
 from msgspec.structs import replace
 
 from hookline import telemetry
@@ -18,7 +17,7 @@ from hookline.engine.execution import Execution
 from hookline.engine.journal import Journal
 from hookline.engine.ledger import Ledger
 from hookline.engine.lookout import Lookout
-from hookline.errors import Cancelled, HooklineError, Suspended
+from hookline.errors import Cancelled, Suspended
 from hookline.jobs.job import Job, offer
 from hookline.store.claims import Claim, Finish
 from hookline.store.journal import Record
@@ -145,7 +144,7 @@ class Engine:
         """Give the run up; if Postgres will not have its output, it has failed."""
         try:
             await self._ledger.finish(finish)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, HooklineError) as refused:
+        except Exception as refused:  # noqa: BLE001 - the ledger tries again whatever may pass
             error = decide.unusable("what the job returned", refused)
             await self._ledger.finish(
                 replace(

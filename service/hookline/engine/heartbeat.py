@@ -10,7 +10,7 @@ import asyncpg
 
 from hookline import telemetry
 from hookline.store import workers
-from hookline.store.database import AWAY, CONTENDED, Database
+from hookline.store.database import AWAY, Database
 
 BEATS = 3
 """Renewals within one lease, so that one may be late and one lost."""
@@ -69,7 +69,7 @@ class Heartbeat:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._database.connect()
             controlled = await workers.renew(self._connection, self._worker, self._lease, self._running())
-        except (*AWAY, *CONTENDED) as error:
+        except AWAY as error:
             if self._connection is not None:
                 self._connection.terminate()
             telemetry.log.warning("heartbeat.missed", slack=round(self.slack, 1), error=repr(error))

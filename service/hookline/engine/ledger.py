@@ -11,7 +11,7 @@ from hookline import telemetry
 from hookline.store import claims, journal, workers
 from hookline.store.claims import Claim, Finish
 from hookline.store.commit import GroupCommit
-from hookline.store.database import AWAY, CONTENDED, Connection, Database
+from hookline.store.database import AWAY, REFUSED, Connection, Database
 from hookline.store.journal import Record
 
 Taken = list[tuple[Claim, list[Record]]]
@@ -96,8 +96,10 @@ class Ledger:
                 await journal.write(connection, [*notes.values(), *outcomes])
                 await claims.finish(connection, self._worker, [each for each in items if isinstance(each, Finish)])
                 taken = [await self._take(connection, each, again) for each in items if isinstance(each, _Take)]
-        except (*AWAY, *CONTENDED):
-            self._notes = notes | self._notes  # if Postgres refused a note, it is dropped: no outcome waits for one
+        except REFUSED:
+            raise  # if it was for a note, that is gone: no outcome waits for one
+        except AWAY:
+            self._notes = notes | self._notes
             raise
         if controlled:
             self._on_control(controlled)
@@ -109,6 +111,8 @@ class Ledger:
         if not taken:
             taken = await claims.claim(connection, self._worker, self._offers, take.limit)
         telemetry.CLAIM_SIZE.set(len(taken))
+        for claim in taken:
+            telemetry.RUNS.count(job=claim.job, state="running")
         resumed = [claim.id for claim in taken if claim.number > 1]
         journals = await journal.read(connection, resumed) if resumed else {}
         return [(claim, journals.get(claim.id, [])) for claim in taken]

@@ -37,7 +37,7 @@ class Lookout:
                     connection = await self._database.connect()
                     connection.add_termination_listener(lambda _, lost=lost: lost.set())
                     await connection.add_listener(CHANNEL, self._on_notification)
-                except (*AWAY, asyncpg.PostgresError) as error:
+                except AWAY as error:
                     telemetry.log.warning("lookout.disconnected", error=repr(error))
                     await asyncio.sleep(0.5)
                     continue
@@ -55,7 +55,7 @@ class Lookout:
             return False
         try:
             return await claims.any_due(self._connection, self._offers)
-        except (*AWAY, asyncpg.PostgresError):
+        except AWAY:
             return False
 
     def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:

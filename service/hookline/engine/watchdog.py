@@ -8,7 +8,7 @@ import random
 from hookline import telemetry
 from hookline.errors import Unavailable
 from hookline.store import claims, workers
-from hookline.store.database import CONTENDED, Connection, Database
+from hookline.store.database import Connection, Database
 
 
 class Watchdog:
@@ -34,7 +34,7 @@ class Watchdog:
             await asyncio.sleep(self._lease / 3 * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             try:
                 await self._look()
-            except (Unavailable, *CONTENDED) as error:
+            except Unavailable as error:
                 telemetry.log.warning("watchdog.blind", error=str(error))
                 await asyncio.sleep(self._lease)
 

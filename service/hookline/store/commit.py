@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import asyncpg
 
 from hookline import telemetry
-from hookline.store.database import AWAY, CONTENDED, Connection, Database
+from hookline.store.database import AWAY, REFUSED, Connection, Database
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,18 +76,19 @@ class GroupCommit(Generic[Item, Result]):
         while batch := [each for each in batch if not each[1].done()]:
             try:
                 results = await self._commit([item for item, _ in batch], again)
-            except (*AWAY, *CONTENDED) as error:
-                telemetry.log.warning("commit.retried", writer=self._name, items=len(batch), error=repr(error))
-                again = True
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever handed the item in
-                if len(batch) == 1:
+                if isinstance(error, AWAY) and not isinstance(error, REFUSED):
+                    telemetry.log.warning("commit.retried", writer=self._name, items=len(batch), error=repr(error))
+                    again = True
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                elif len(batch) == 1:
                     batch[0][1].set_exception(error)
                     return
-                middle = len(batch) // 2
-                await self._settle(batch[:middle])
-                batch = batch[middle:]
+                else:
+                    middle = len(batch) // 2
+                    await self._settle(batch[:middle])
+                    batch = batch[middle:]
             else:
                 for (_, future), result in zip(batch, results, strict=True):
                     if not future.done():
@@ -100,8 +101,9 @@ class GroupCommit(Generic[Item, Result]):
             self._connection = await self._database.connect()
         try:
             results = await self._write(self._connection, items, again)
-        except AWAY:
-            self._connection.terminate()
+        except AWAY as error:
+            if not isinstance(error, REFUSED):
+                self._connection.terminate()
             raise
         telemetry.COMMIT_SIZE.set(len(items), writer=self._name)
         telemetry.COMMIT_TIME.time((perf_counter() - began) * 1000, writer=self._name)

@@ -17,23 +17,22 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidCachedStatementError,
+REFUSED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.PLPGSQLError,
+    ValueError,
 )
-"""What Postgres raises when it is gone, going, starting or full: the same words may succeed a little later.
+"""What is raised for what was written, by Postgres or by asyncpg, whose own is a `ValueError`: it will never pass.
 
-`TimeoutError` is an `OSError`, so a connection that does not come up in time is among them.
+To be caught before `AWAY`, which some of it would be, too.
 """
 
-CONTENDED = (asyncpg.TransactionRollbackError, asyncpg.LockNotAvailableError)
-"""What Postgres raises to one of two transactions that stood in each other's way."""
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
+"""Whatever else stands between us and a commit: Postgres is gone, going, starting, full, read-only, not migrated, or
+two transactions stood in each other's way. The same words may succeed later; `TimeoutError` is an `OSError`.
+"""
 
 
 class Database:
@@ -108,6 +107,8 @@ async def _lent(pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Conn
     try:
         async with pool.acquire(timeout=5) as connection:
             yield connection
+    except REFUSED:
+        raise
     except AWAY as error:
         raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
 

@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import Connection as SyncConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -35,7 +36,7 @@ async def current(dsn: str) -> str | None:
     """The revision that the database at `dsn` is at; `None` if it has never been migrated."""
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
-    except (*AWAY, asyncpg.PostgresError, ValueError) as error:
+    except (*AWAY, ValueError) as error:
         raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
     try:
         revision: str | None = await connection.fetchval(CURRENT)
@@ -81,8 +82,10 @@ async def migrate(dsn: str) -> str:
             await connection.run_sync(_upgrade)
             await connection.commit()
             await connection.execute(text(f"select pg_advisory_unlock({_LOCK})"))
-    except (*AWAY, asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except (*AWAY, ValueError) as error:
         raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
+    except DBAPIError as error:
+        raise ConfigurationError(f"cannot migrate the database: {error.orig}") from error
     finally:
         await engine.dispose()
     return known()

@@ -149,8 +149,8 @@ update hookline.runs set state = 'cancelled', finished_at = now(), reason = 'can
 ASK_TO_CANCEL = "update hookline.runs set control = 'cancel' where id = $1"
 
 
-async def cancel(connection: Connection, run: UUID) -> str:
-    """Cancel `run`, or have its worker cancel it; returns the state that it was in.
+async def cancel(connection: Connection, run: UUID) -> tuple[str, str]:
+    """Cancel `run`, or have its worker cancel it; returns its job and the state that it was in.
 
     Raises:
         LookupError: there is no such run.
@@ -171,4 +171,4 @@ async def cancel(connection: Connection, run: UUID) -> str:
             await connection.execute(CANCEL, run)
             await scopes.promote(connection, held)
             await connection.execute(WAKE, "due")
-    return state
+    return row["job"], state

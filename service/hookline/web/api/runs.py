@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline import telemetry
 from hookline.events import Trigger
 from hookline.ingress.intake import Intake
 from hookline.store import runs, views
@@ -85,9 +86,11 @@ class Runs:
         run = parameters.id_(request, "run")
         async with self._database.session() as connection:
             try:
-                was = await runs.cancel(connection, run)
+                job, was = await runs.cancel(connection, run)
             except LookupError:
                 raise Problem(404, f"there is no run {run}") from None
+        if was != "running":
+            telemetry.RUNS.count(job=job, state="cancelled")
         return await self._as_it_stands(run, 202 if was == "running" else 200)
 
     async def _as_it_stands(self, run: UUID, status: int) -> Response:
