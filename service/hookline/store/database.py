@@ -29,9 +29,10 @@ REFUSED = (
 To be caught before `AWAY`, which some of it would be, too.
 """
 
-AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
+AWAY = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError, asyncpg.InternalClientError)
 """Whatever else stands between us and a commit: Postgres is gone, going, starting, full, read-only, not migrated, or
-two transactions stood in each other's way. The same words may succeed later; `TimeoutError` is an `OSError`.
+two transactions stood in each other's way. The same words may succeed later. `TimeoutError` is an `OSError`; an
+`InternalClientError` is how asyncpg takes a connection that breaks between two messages.
 """
 
 
