@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -29,12 +30,15 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an embedded Postgres with a migrated database `template`."""
-    data: Path = tmp_path_factory.mktemp("postgres") / "data"
-    with embedded.running(data, durable=False) as dsn:
-        asyncio.run(_make_template(dsn))
-        yield dsn
+def postgres() -> Iterator[str]:
+    """The address of an embedded Postgres with a migrated database `template`.
+
+    Not under pytest's own temporary directory, whose old ones the next session deletes, in use or not.
+    """
+    with tempfile.TemporaryDirectory(prefix="hookline-tests-", ignore_cleanup_errors=True) as directory:
+        with embedded.running(Path(directory) / "postgres", durable=False) as dsn:
+            asyncio.run(_make_template(dsn))
+            yield dsn
 
 
 async def _make_template(dsn: str) -> None:

@@ -51,7 +51,7 @@ class Process:
 
 
 @asynccontextmanager
-async def serving(*options: str, **environment: str) -> AsyncIterator[Process]:
+async def serving(*options: str, ready: bool = True, **environment: str) -> AsyncIterator[Process]:
     """A replica that is ready; killed when the block ends, if it still runs."""
     settings = {
         "HOOKLINE_APP": "tests.cluster.app:app",
@@ -72,7 +72,8 @@ async def serving(*options: str, **environment: str) -> AsyncIterator[Process]:
     try:
         async with asyncio.timeout(30):
             url = await known
-            await _ready(url)
+            if ready:
+                await _ready(url)
         yield Process(process, url, lines)
     finally:
         if process.returncode is None:

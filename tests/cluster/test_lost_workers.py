@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from tests.cluster.app import EFFECTS, GATE
+from tests.cluster.app import EFFECTS, GATE, app
 from tests.cluster.processes import serving
-from tests.support import Watch, watching
+from tests.support import Watch, at_home, watching
 
 pytestmark = pytest.mark.cluster
 
@@ -111,8 +111,9 @@ async def test_sigterm_lets_a_run_end_and_gives_back_what_does_not(dsn: str, wat
 
 
 async def test_a_run_that_kills_every_worker_is_paused_with_that_reason(dsn: str, watch: Watch) -> None:
-    async with serving("--workers", "2", HOOKLINE_DATABASE_URL=dsn, HOOKLINE_MAX_LOSSES="3") as house:
+    async with at_home(app, dsn) as house:
         run = await house.start("deadly")
+    async with serving("--workers", "2", HOOKLINE_DATABASE_URL=dsn, HOOKLINE_MAX_LOSSES="3", ready=False):
         (row,) = await watch.ended(run)
 
     assert (row["state"], row["losses"]) == ("paused", 3)
