@@ -35,10 +35,10 @@ def postgres() -> Iterator[str]:
 
     Not under pytest's own temporary directory, whose old ones the next session deletes, in use or not.
     """
-    with tempfile.TemporaryDirectory(prefix="hookline-tests-", ignore_cleanup_errors=True) as directory:
-        with embedded.running(Path(directory) / "postgres", durable=False) as dsn:
-            asyncio.run(_make_template(dsn))
-            yield dsn
+    temporary = tempfile.TemporaryDirectory(prefix="hookline-tests-", ignore_cleanup_errors=True)
+    with temporary as directory, embedded.running(Path(directory) / "postgres", durable=False) as dsn:
+        asyncio.run(_make_template(dsn))
+        yield dsn
 
 
 async def _make_template(dsn: str) -> None:

@@ -102,13 +102,17 @@ def load(reference: str | None) -> App:
     """The App at `module:attribute`, or without a reference all that are installed as `hookline.apps`.
 
     Raises:
-        ConfigurationError: there is no such thing, or it is not an App.
+        ConfigurationError: there is no such thing, it is not an App, or nothing is installed.
     """
     if reference is not None:
         return _import(reference)
     found = App()
     for point in entry_points(group="hookline.apps"):
         found.include(_import(point.value))
+    if not found.latest:
+        raise ConfigurationError(
+            "there is no application to run: name one, as in `hookline dev package.module:app`, or set HOOKLINE_APP"
+        )
     return found
 
 

@@ -113,7 +113,8 @@ async def test_sigterm_lets_a_run_end_and_gives_back_what_does_not(dsn: str, wat
 async def test_a_run_that_kills_every_worker_is_paused_with_that_reason(dsn: str, watch: Watch) -> None:
     async with at_home(app, dsn) as house:
         run = await house.start("deadly")
-    async with serving("--workers", "2", HOOKLINE_DATABASE_URL=dsn, HOOKLINE_MAX_LOSSES="3", ready=False):
+    settings = {"HOOKLINE_DATABASE_URL": dsn, "HOOKLINE_MAX_LOSSES": "3", "HOOKLINE_APP": "no.such:app"}
+    async with serving("tests.cluster.app:app", "--workers", "2", ready=False, **settings):
         (row,) = await watch.ended(run)
 
     assert (row["state"], row["losses"]) == ("paused", 3)

@@ -17,6 +17,7 @@ from hookline import App, Context, step
 from hookline.store import migrate
 
 ROOT = Path(__file__).parents[2]
+SERVE = ["serve", "examples.deploy:app", "--port", "0"]
 
 
 async def hookline(*arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -87,9 +88,10 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
         (["serve", "--no-http", "--no-engine"], {}, "leaves nothing to do"),
         (["serve", "nowhere:app"], {"API_TOKENS": "t"}, "cannot load application nowhere:app"),
         (["serve"], {"API_TOKENS": "t", "PROT": "1"}, "HOOKLINE_PROT is not a setting; did you mean HOOKLINE_PORT?"),
-        (["serve", "--port", "0"], {"API_TOKENS": "t", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "cannot reach"),
-        (["serve", "--port", "0"], {"API_TOKENS": "t", "DATABASE_URL": "nonsense"}, "cannot reach Postgres"),
-        (["dev", "--port", "0"], {"X_SECRETS": "s", "DATABASE_URL": "{dsn}"}, "there is no parser 'x', only "),
+        (["serve", "--port", "0"], {"API_TOKENS": "t"}, "there is no application to run"),
+        ([*SERVE], {"API_TOKENS": "t", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "cannot reach Postgres"),
+        ([*SERVE], {"API_TOKENS": "t", "DATABASE_URL": "nonsense"}, "cannot reach Postgres"),
+        (["dev", *SERVE[1:]], {"X_SECRETS": "s", "DATABASE_URL": "{dsn}"}, "there is no parser 'x', only "),
         (["runs", "list"], {"URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 does not answer"),
         (["send", "github", "push", "-f", "/nowhere"], {}, "cannot read /nowhere"),
         (["migrate", "--sql", "--check"], {}, "exclude each other"),
@@ -108,9 +110,7 @@ async def test_what_is_wrong_ends_a_command_with_one_clear_line(
 async def test_a_replica_refuses_a_schema_that_it_does_not_know_and_says_what_to_run(postgres: str, dsn: str) -> None:
     await execute(postgres, "create database unmigrated")
     empty = of_database(postgres, "unmigrated")
-    serve = ["serve", "--port", "0"]
-
-    status, _, err = await hookline(*serve, DATABASE_URL=empty, API_TOKENS="t")
+    status, _, err = await hookline(*SERVE, DATABASE_URL=empty, API_TOKENS="t")
     assert (status, "run `hookline migrate`" in err) == (1, True)
     assert (await hookline("migrate", "--check", DATABASE_URL=empty))[0] == 1
     migrated = await asyncio.gather(*(hookline("migrate", DATABASE_URL=empty) for _ in range(3)))
@@ -118,7 +118,7 @@ async def test_a_replica_refuses_a_schema_that_it_does_not_know_and_says_what_to
     assert (await hookline("migrate", "--check", DATABASE_URL=empty))[0] == 0
 
     await execute(empty, "update hookline.alembic_version set version_num = '9999'")
-    status, _, err = await hookline(*serve, DATABASE_URL=empty, API_TOKENS="t")
+    status, _, err = await hookline(*SERVE, DATABASE_URL=empty, API_TOKENS="t")
     assert (status, "a newer version has migrated it" in err) == (1, True)
 
 

@@ -71,7 +71,7 @@ def serve(
         listening = socket.socket(fileno=fd)
     with _database(settings, migrating=False) as (dsn, data_directory):
         if workers > 1:
-            workforce.supervise(workers, listening, dsn, engine=engine, embedded_at=data_directory)
+            workforce.supervise(workers, settings.app, listening, dsn, engine=engine, embedded_at=data_directory)
         else:
             Process(settings, application, dsn, listening, engine, data_directory, parent).run()
     leave()

@@ -18,11 +18,18 @@ RESPAWN = 1.0
 
 
 def supervise(
-    workers: int, listening: socket.socket | None, dsn: str, *, engine: bool, embedded_at: Path | None
+    workers: int,
+    app: str | None,
+    listening: socket.socket | None,
+    dsn: str,
+    *,
+    engine: bool,
+    embedded_at: Path | None,
 ) -> None:
-    """Keep `workers` processes running until SIGTERM or SIGINT; start anew what dies."""
+    """Keep `workers` processes running `app` until SIGTERM or SIGINT; start anew what dies."""
     command = [sys.executable, "-m", "hookline", "serve"]
     command += ["--no-http"] if listening is None else ["--fd", str(listening.fileno())]
+    command += [] if app is None else [app]
     command += ["--parent", str(os.getpid())] + ([] if engine else ["--no-engine"])
     kept = () if listening is None else (listening.fileno(),)
     environment = os.environ | {"HOOKLINE_DATABASE_URL": dsn}
