@@ -47,9 +47,13 @@ def configure(settings: Settings) -> None:
         _tidy,
     ]
     if settings.log_format == "json":
-        rendering: list[structlog.typing.Processor] = [structlog.processors.dict_tracebacks, _to_json]
+        rendering: list[structlog.typing.Processor] = [_as_data, _to_json]
     else:
-        rendering = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)]
+        rendering = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -91,6 +95,11 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         elif isinstance(value, UUID):
             event[name] = str(value)
     return event
+
+
+_as_data = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # which hold secrets and bodies
+)
 
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
