@@ -19,6 +19,7 @@ from hookline.ingress.intake import Intake, configured
 from hookline.settings import Settings, SourceSettings, load
 from hookline.store import migrate, views
 from hookline.store.database import Connection, Database
+from hookline.store.runs import NewRun
 from hookline.web.routes import application
 from hookline.web.server import Server, listen
 from hookline_parsers import github
@@ -148,6 +149,11 @@ async def at_home(app: App, dsn: str, **changes: Any) -> AsyncIterator[House]:
                 yield house
             finally:
                 task.cancel()
+
+
+def no_hooks(_row: asyncpg.Record, _state: str) -> tuple[NewRun, ...]:
+    """Of jobs that have none."""
+    return ()
 
 
 def states(rows: Sequence[asyncpg.Record]) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from hookline.errors import ConfigurationError, UnknownJob
 from hookline.events import Pattern
@@ -15,6 +16,9 @@ from hookline.jobs.job import Job, JobFunction, Scope, input_type
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
 
 F = TypeVar("F", bound=JobFunction)
+
+Hook = str | JobFunction | None
+"""A job, by its name or its function."""
 
 
 class App:
@@ -40,6 +44,15 @@ class App:
         scope: Scope = None,
         retry: Retry = ONCE,
         timeout: Seconds | None = None,
+        on_error: Literal["fail", "pause"] = "fail",
+        pause_after_errors: int | None = None,
+        resume_after: Seconds | None = None,
+        on_completed: Hook = None,
+        on_failed: Hook = None,
+        on_paused: Hook = None,
+        on_cancelled: Hook = None,
+        on_data_deleted: Hook = None,
+        scrub: Callable[[Any], Any] | None = None,
     ) -> Callable[[F], F]:
         """Declare the decorated `async def job(ctx, input)` a job.
 
@@ -51,10 +64,25 @@ class App:
             scope: runs with the same scope run one at a time, in the order in which they were created.
             retry: when a run that failed is tried again, from the step that failed.
             timeout: from the first claim of a run to its end; a number is in seconds.
+            on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
+            pause_after_errors: pause a run after so many failures, each tried again as `retry` says.
+            resume_after: let a run that was so paused go on by itself; a number is in seconds.
+            on_completed: a job, by its name or function, that is started when a run has succeeded; its input is
+                `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
+                `on_data_deleted`.
+            scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
 
         Raises:
             ConfigurationError: the name and version are taken, or the function is not a job's.
         """
+
+        hooks = {
+            "completed": on_completed,
+            "failed": on_failed,
+            "paused": on_paused,
+            "cancelled": on_cancelled,
+            "data_deleted": on_data_deleted,
+        }
 
         def declare(function: F) -> F:
             named = name or function.__name__
@@ -62,6 +90,7 @@ class App:
                 raise ConfigurationError(f"a job's name is letters, digits, _, - and dots, not {named!r}")
             if (named, version) in self._jobs:
                 raise ConfigurationError(f"job {named} version {version} is declared twice")
+            function.hookline_job = named  # type: ignore[attr-defined]
             self._jobs[named, version] = Job(
                 name=named,
                 version=version,
@@ -69,8 +98,12 @@ class App:
                 takes=input_type(function, named),
                 on=(on,) if isinstance(on, Pattern) else tuple(on),
                 scope=scope,
-                retry=retry,
+                retry=retry if pause_after_errors is None else replace(retry, attempts=pause_after_errors),
                 timeout=None if timeout is None else seconds(timeout),
+                on_error=on_error if pause_after_errors is None else "pause",
+                resume_after=None if resume_after is None else seconds(resume_after),
+                hooks={what: _name_of(hook) for what, hook in hooks.items() if hook is not None},
+                scrub=scrub,
             )
             return function
 
@@ -91,11 +124,26 @@ class App:
         except KeyError:
             raise UnknownJob(f"there is no job {name!r}") from None
 
+    def check(self) -> None:
+        """Return if every job that is named as a hook is declared; raises `ConfigurationError`."""
+        latest = self.latest
+        for job in self:
+            for what, hook in job.hooks.items():
+                if hook not in latest:
+                    raise ConfigurationError(f"job {job.name}: on_{what} names {hook!r}, which is no job")
+
     def include(self, other: App) -> None:
         """Declare all jobs of `other` here too; raises `ConfigurationError` if a name and version are taken."""
         for job in other:
             if self._jobs.setdefault((job.name, job.version), job) is not job:
                 raise ConfigurationError(f"job {job.name} version {job.version} is declared twice")
+
+
+def _name_of(hook: str | JobFunction) -> str:
+    named = hook if isinstance(hook, str) else getattr(hook, "hookline_job", None)
+    if named is None:
+        raise ConfigurationError(f"{hook!r} is not a job: declare it with @app.job(), or give its name")
+    return str(named)
 
 
 def load(reference: str | None) -> App:
@@ -105,7 +153,9 @@ def load(reference: str | None) -> App:
         ConfigurationError: there is no such thing, it is not an App, or nothing is installed.
     """
     if reference is not None:
-        return _import(reference)
+        named = _import(reference)
+        named.check()
+        return named
     found = App()
     for point in entry_points(group="hookline.apps"):
         found.include(_import(point.value))
@@ -113,6 +163,7 @@ def load(reference: str | None) -> App:
         raise ConfigurationError(
             "there is no application to run: name one, as in `hookline dev package.module:app`, or set HOOKLINE_APP"
         )
+    found.check()
     return found
 
 

@@ -6,9 +6,10 @@ import hashlib
 import os
 import time
 from dataclasses import is_dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -104,6 +105,16 @@ def uuid7() -> UUID:
     """A new time-ordered id: RFC 9562, version 7, 48 bits of milliseconds and 74 random ones."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
+
+
+def named_uuid(run: UUID, name: str) -> UUID:
+    """The id of what there is once in a run, under `name`: the same whoever makes it."""
+    return uuid5(run, name)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """The lowest id that `uuid7` makes at `moment`."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
 
 
 def _first_line(error: BaseException) -> str:

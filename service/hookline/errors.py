@@ -25,6 +25,18 @@ class StepFailed(HooklineError):
     """Stands in for a recorded failure whose own type cannot be imported here; carries its name and text."""
 
 
+class ChildCancelled(HooklineError):
+    """A run that was waited for was cancelled."""
+
+
+class SignalRefused(HooklineError):
+    """A signal was sent to a run that does not exist or has ended."""
+
+
+class NotDone(HooklineError):
+    """Raised by the function that finds out about a step `once` to say that it was not done: do it again."""
+
+
 class InvalidInput(HooklineError):
     """A run was asked for with an input, a scope or a job that does not fit; nothing was created."""
 
@@ -61,11 +73,19 @@ class Interrupt(BaseException):
 
 
 class Suspended(Interrupt):
-    """The run has nothing to do for a while and is given back until it is due."""
+    """All that the run does is wait, so it is given back until something ends one of its waits."""
+
+
+class GivenBack(Interrupt):
+    """This worker does not go on with the run; another may, at once."""
 
 
 class Cancelled(Interrupt):
     """An operator cancelled the run."""
+
+
+class Paused(Interrupt):
+    """An operator paused the run, or it needs one to go on."""
 
 
 class TimedOut(Interrupt):

@@ -167,13 +167,14 @@ class Pattern:
     def matches(self, event: Event) -> bool:
         """Whether this pattern picks `event`."""
         return (
-            any(_is_or_under(event.type, each) for each in self.types)
+            any(is_or_under(event.type, each) for each in self.types)
             and all(_any_glob(event, name, globs) for name, globs in self.filters.items())
             and (self.when is None or bool(self.when(event)))
         )
 
 
-def _is_or_under(type_: str, picked: str) -> bool:
+def is_or_under(type_: str, picked: str) -> bool:
+    """Whether events of `type_` are picked by the type `picked`: the same, or a sub-type of it, or what its `*` allow."""
     return type_ == picked or type_.startswith(picked + ".") or ("*" in picked and fnmatchcase(type_, picked))
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from tests.support import at_home
+from tests.support import at_home, no_hooks
 
 from hookline import App, Context, Event, Fatal, Retry, step
+from hookline.store import control
 
 TWICE = Retry(attempts=2, delay=0)
 
@@ -212,7 +213,7 @@ async def test_a_long_pause_gives_the_run_back_and_keeps_the_count_of_tries(dsn:
     async with at_home(app, dsn) as house:
         async with house.replica():
             run = await house.start("work")
-            await house.watch.value("select claims = 1 and state = 'queued' from hookline.runs where id = $1", run)
+            await house.watch.value("select claims = 1 and state = 'waiting' from hookline.runs where id = $1", run)
             left = await house.watch.value("select due_at - now() from hookline.runs where id = $1", run)
             assert timedelta(minutes=59) < left <= timedelta(hours=1)
             assert await house.journal(run) == ["flaky retrying"]
@@ -247,7 +248,7 @@ async def test_a_branch_that_pauses_long_does_not_interrupt_a_sibling_at_work(ds
         run = await house.start("work")
         await house.watch.value("select true from hookline.journal where state = 'started'")
         release.set()
-        await house.watch.value("select state = 'queued' from hookline.runs where id = $1", run)
+        await house.watch.value("select state = 'waiting' from hookline.runs where id = $1", run)
         assert await house.journal(run) == ["pausing retrying", "working succeeded"]
     assert calls == ["pausing", "working"]
 
@@ -409,9 +410,8 @@ async def test_a_job_that_swallows_everything_is_cancelled_all_the_same(dsn: str
         run = await house.start("work")
         await entered.wait()
         async with house.database.session() as connection:
-            from hookline.store import runs
 
-            assert await runs.cancel(connection, run) == ("work", "running")
+            assert await control.cancel(connection, run, no_hooks) == "running"
         (row,) = await house.watch.ended(run)
 
     assert (row["state"], row["reason"], row["control"]) == ("cancelled", "cancelled by an operator", None)
@@ -444,7 +444,7 @@ async def test_code_that_changed_under_a_run_pauses_it_and_names_the_key(dsn: st
     async with at_home(old, dsn) as house:
         async with house.replica():
             run = await house.start("work")
-            await house.watch.value("select claims = 1 and state = 'queued' from hookline.runs where id = $1", run)
+            await house.watch.value("select claims = 1 and state = 'waiting' from hookline.runs where id = $1", run)
         house.app = new
         await house.watch.connection.execute("update hookline.runs set due_at = now()")
         async with house.replica():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support import at_home
+from tests.support import at_home, no_hooks
 
 from hookline import App, Context
-from hookline.store import runs
+from hookline.store import control
 
 
 async def test_fifty_runs_of_a_scope_run_one_at_a_time_in_order_across_three_replicas(dsn: str) -> None:
@@ -63,8 +63,8 @@ async def test_cancelling_who_is_ahead_lets_the_next_one_in_and_a_blocked_one_ju
     async with at_home(app, dsn) as house:
         first, second, third = [await house.start("work") for _ in range(3)]
         async with house.database.session() as connection:
-            await runs.cancel(connection, second)
-            await runs.cancel(connection, first)
+            await control.cancel(connection, second, no_hooks)
+            await control.cancel(connection, first, no_hooks)
         assert [(await house.read(run))["state"] for run in (first, second, third)] == [
             "cancelled",
             "cancelled",

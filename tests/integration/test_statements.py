@@ -43,7 +43,7 @@ select gen_random_uuid(), 'job' || n % 10, 1, state, n % 3, case when n % 2 = 0 
 
 HOT = {
     "claim": (claims.CLAIM, (uuid7(), ["job1@1", "job2@1"], 100), "runs_due"),
-    "look": (claims.DUE, (["job1@1"],), "runs_due"),
+    "look": (claims.LOOK, (["job1@1"],), "runs_due"),
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
     "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),

@@ -5,14 +5,30 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hookline import codec
-from hookline.errors import Cancelled, Fatal, Interrupt, NonDeterminism, StepFailed, Suspended, TimedOut
-from hookline.jobs.job import Job
-from hookline.store.claims import Claim, Finish
+from msgspec.structs import replace
 
-MEMORY_PAUSE = 5.0
+from hookline import codec
+from hookline.errors import (
+    Cancelled,
+    ChildCancelled,
+    Fatal,
+    GivenBack,
+    Interrupt,
+    NonDeterminism,
+    Paused,
+    StepFailed,
+    Suspended,
+    TimedOut,
+)
+from hookline.jobs.job import Job
+from hookline.starts import hooked
+from hookline.store.claims import Claim, Finish
+from hookline.store.runs import NewRun
+
+MEMORY_PAUSE = 1.0
 """Seconds: a pause up to this long is waited for in memory, a longer one gives the run back."""
 
 
@@ -22,48 +38,79 @@ def succeeded(claim: Claim, output: bytes) -> Finish:
 
 
 def failed(claim: Claim, job: Job, error: Exception, step: str | None) -> Finish:
-    """The run's job raised `error`, which its step `step` had raised, if one did: try the run again, or let it fail."""
+    """The run's job raised `error`, which its call `step` had raised, if one did: try again, pause, or let it fail."""
+    told = describe(error, step)
     if job.retry.wants(claim.attempt, error):
         return Finish(
             claim,
             "queued",
-            error=describe(error),
+            error=told,
             reason=f"attempt {claim.attempt} of {job.retry.attempts} failed: {summary(error)}",
             delay=job.retry.pause(claim.attempt),
             attempt=claim.attempt + 1,
+            retries=True,
             forget=step,
         )
-    return Finish(claim, "failed", error=describe(error), reason=summary(error), attempt=claim.attempt)
+    if job.on_error == "pause" and not isinstance(error, Fatal):
+        return Finish(
+            claim, "paused", error=told, reason=summary(error), delay=job.resume_after, retries=True, forget=step
+        )
+    return Finish(claim, "failed", error=told, reason=summary(error), attempt=claim.attempt)
 
 
-def interrupted(claim: Claim, job: Job, interrupt: Interrupt, delay: float) -> Finish | None:
-    """The execution was ended from outside; `None` if nothing may be written of it any more."""
+def interrupted(claim: Claim, job: Job, interrupt: Interrupt, delay: float | None) -> Finish | None:
+    """The execution was ended from outside; `None` if nothing may be written of it any more.
+
+    Args:
+        delay: seconds until one of the run's waits ends by itself; `None` if none does.
+    """
     match interrupt:
         case Cancelled():
             return Finish(claim, "cancelled", reason=str(interrupt), attempt=claim.attempt)
         case TimedOut():
             error = TimeoutError(f"the run exceeded the {job.timeout:g} s that its job allows")
             return Finish(claim, "failed", error=describe(error), reason=str(error), attempt=claim.attempt)
-        case NonDeterminism():
-            return Finish(claim, "paused", reason=str(interrupt), attempt=claim.attempt)
+        case NonDeterminism() | Paused():
+            return Finish(claim, "paused", reason=str(interrupt), delay=None, attempt=claim.attempt)
+        case GivenBack():
+            return Finish(claim, "queued", attempt=claim.attempt)
         case Suspended():
             if job.timeout is not None:
-                delay = min(delay, max(job.timeout - claim.age, 0.0))
-            return Finish(claim, "queued", reason=str(interrupt) or None, delay=delay, attempt=claim.attempt)
+                left = max(job.timeout - claim.age, 0.0)
+                delay = left if delay is None else min(delay, left)
+            return Finish(claim, "waiting", delay=delay, attempt=claim.attempt)
         case _:
             return None
 
 
-def describe(error: BaseException) -> bytes:
-    """`error` as the JSON that the journal keeps: `{type, message, traceback}`."""
+def not_made_up_for(finish: Finish, failures: Sequence[str]) -> Finish:
+    """The run has compensated for what it had done; `failures` tells what of that failed."""
+    if not failures:
+        return finish
+    return replace(finish, reason=f"{finish.reason}; not made up for: {'; '.join(failures)}"[:1000])
+
+
+def hooks(finish: Finish, job: Job, jobs: Mapping[str, Job]) -> tuple[NewRun, ...]:
+    """The runs that are to start because a run of `job` comes into a state."""
+    return hooked(job, jobs, finish.claim.id, finish.claim.number, finish.state, finish.reason)
+
+
+def describe(error: BaseException, step: str | None = None) -> bytes:
+    """`error` as the JSON that is kept: `{type, message, traceback}`, and of a run's the `step` that it came out of."""
     kind = type(error)
-    return codec.encode(
-        {
-            "type": f"{kind.__module__}:{kind.__qualname__}",
-            "message": _printable(str(error)),
-            "traceback": _printable("".join(traceback.format_exception(error, limit=-20))),
-        }
-    )
+    told = {
+        "type": f"{kind.__module__}:{kind.__qualname__}",
+        "message": _printable(str(error)),
+        "traceback": _printable("".join(traceback.format_exception(error, limit=-20))),
+    }
+    return codec.encode(told if step is None else told | {"step": step})
+
+
+def child_error(job: str, described: bytes, reason: str) -> Exception:
+    """What a run raises whose child of `job` did not succeed."""
+    if described == codec.NULL:
+        return ChildCancelled(f"the run of {job} that this one waited for was cancelled: {reason}")
+    return rebuild(described)
 
 
 def summary(error: BaseException) -> str:

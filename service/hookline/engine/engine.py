@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import perf_counter
 from uuid import UUID
 
@@ -13,14 +12,13 @@ from msgspec.structs import replace
 
 from hookline import telemetry
 from hookline.engine import decide
-from hookline.engine.execution import Execution
+from hookline.engine.execution import Execution, Services
 from hookline.engine.journal import Journal
-from hookline.engine.ledger import Ledger
-from hookline.engine.lookout import Lookout
-from hookline.errors import Cancelled, Suspended
+from hookline.errors import GivenBack
 from hookline.jobs.job import Job, offer
 from hookline.store.claims import Claim, Finish
 from hookline.store.journal import Record
+from hookline.store.workers import Wanted
 
 
 class Engine:
@@ -29,26 +27,13 @@ class Engine:
     Args:
         jobs: by their offer, `job@version`.
         slots: runs in hand at once, at most.
-        poll: seconds between two looks for due runs while nobody hints at any.
-        threads: where steps that are plain functions run.
     """
 
-    def __init__(
-        self,
-        jobs: Mapping[str, Job],
-        ledger: Ledger,
-        lookout: Lookout,
-        threads: Executor,
-        *,
-        slots: int,
-        poll: float,
-    ) -> None:
+    def __init__(self, jobs: Mapping[str, Job], services: Services, *, slots: int) -> None:
         self._jobs = jobs
-        self._ledger = ledger
-        self._lookout = lookout
-        self._threads = threads
+        self._services = services
+        self._ledger = services.ledger
         self._slots = slots
-        self._poll = poll
         self._executions: dict[UUID, Execution] = {}
         self._ending = 0
         self._wake = asyncio.Event()
@@ -63,27 +48,26 @@ class Engine:
     async def run(self) -> None:
         """Claim and execute until `drain`; returns when nothing is in hand any more."""
         async with asyncio.TaskGroup() as in_flight:
-            hinted = True
             while not self._stopping:
                 self._wake.clear()
                 free = self._slots - len(self._executions) + self._ending
-                if free and (hinted or await self._lookout.sees_due()):
+                if free:
                     taken = await self._ledger.claim(free, lambda: self._executions.keys())
                     for claim, records in taken:
                         execution = self._taken_in_hand(claim, records)
                         in_flight.create_task(self._execute(execution), name=f"run {claim.id}")
                     self._hungry = len(taken) == free
-                hinted = await self._woken()
+                await self._wake.wait()
 
     def wake(self) -> None:
-        """There may be work: look now rather than at the next poll."""
+        """There may be work."""
         self._wake.set()
 
-    def control(self, runs: Sequence[UUID]) -> None:
-        """Cancel those of `runs` that are in hand, as an operator asked."""
-        for run in runs:
+    def control(self, wanted: Sequence[Wanted]) -> None:
+        """Do what somebody wants of runs, those of them that are in hand."""
+        for run, what in wanted:
             if execution := self._executions.get(run):
-                execution.interrupt(Cancelled("cancelled by an operator"))
+                execution.want(what)
 
     def drain(self, deadline: float) -> None:
         """Claim no more; let what is in hand end for `deadline` seconds, then give it back."""
@@ -93,19 +77,12 @@ class Engine:
 
     def _give_back(self) -> None:
         for execution in list(self._executions.values()):
-            execution.interrupt(Suspended("its worker stopped"))
-
-    async def _woken(self) -> bool:
-        """Wait for a hint, or for the next poll; whether it was a hint."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._poll):
-                await self._wake.wait()
-        return self._wake.is_set()
+            execution.interrupt(GivenBack("its worker stopped"))
 
     def _taken_in_hand(self, claim: Claim, records: Sequence[Record]) -> Execution:
         job = self._jobs[offer(claim.job, claim.version)]
         journal = Journal(claim, records, self._ledger)
-        execution = self._executions[claim.id] = Execution(claim, job, journal, self._threads)
+        execution = self._executions[claim.id] = Execution(claim, job, journal, self._services)
         return execution
 
     async def _execute(self, execution: Execution) -> None:

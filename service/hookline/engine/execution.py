@@ -3,68 +3,208 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from hookline import codec, telemetry
+from msgspec.structs import replace
+
+from hookline import codec
 from hookline.engine import decide
 from hookline.engine.journal import Journal
-from hookline.errors import Cancelled, Interrupt, Suspended, TimedOut
-from hookline.jobs.context import Context
+from hookline.engine.ledger import Ledger
+from hookline.engine.parking import Parking
+from hookline.engine.steps import Steps
+from hookline.engine.waits import Waits
+from hookline.errors import Cancelled, GivenBack, Interrupt, Paused, Suspended, TimedOut
+from hookline.jobs.call import Call, Child, Decision, Note, Send, Sleep, WaitForCallback, WaitForEvent, WaitForSignal
+from hookline.jobs.context import Context, Info
 from hookline.jobs.job import Job
-from hookline.jobs.step import Call
+from hookline.jobs.step import Poll, StepCall, Undo
 from hookline.store.claims import Claim, Finish
+from hookline.store.database import Database
 from hookline.store.journal import Record
 
-SUSPEND_GRACE = 0.05
-"""Seconds in which a branch whose call just ended makes its next one, if it makes one."""
+Handler = Callable[[Any, Record | None], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all executions of a worker share.
+
+    Args:
+        jobs: the latest version of each, by name, which children and hooks are runs of.
+        threads: where steps that are plain functions run.
+        address: the URL of a callback of a run, by its key.
+        always_replay: whether a run is given back after each call that it makes, to prove that it can be replayed.
+    """
+
+    jobs: Mapping[str, Job]
+    ledger: Ledger
+    database: Database
+    threads: Executor
+    address: Callable[[Any, str], str]
+    always_replay: bool = False
 
 
 class Execution:
-    """Runs a job's function for one claim, doing each of its calls once.
+    """Runs a job's function for one claim, doing each of its calls once."""
 
-    Args:
-        threads: where steps that are plain functions run.
-    """
-
-    def __init__(self, claim: Claim, job: Job, journal: Journal, threads: Executor) -> None:
+    def __init__(self, claim: Claim, job: Job, journal: Journal, services: Services) -> None:
         self.claim = claim
         self._job = job
         self._journal = journal
-        self._threads = threads
+        self._services = services
+        self._began = perf_counter()
         self._task: asyncio.Task[Any] | None = None
         self._interrupt: Interrupt | None = None
-        self._open = 0
-        self._parked: dict[str, float] = {}
-        self._next_due = 0.0
+        self._closing: Interrupt | None = None
+        self._making_up = False
+        self._next_due: float | None = None
         self._raised: list[tuple[Exception, str]] = []
+        self._undo: list[Undo] = []
+        self._parking = Parking(self._on_idle)
+        self._steps = Steps(journal, self._parking, services.threads)
+        self._waits = Waits(journal, self._parking, services)
+        self._handlers: dict[type[Call], Handler] = {
+            StepCall: self._steps.do,
+            Undo: self._steps.do,
+            Poll: self._steps.poll,
+            Note: self._steps.note,
+            Sleep: self._waits.sleep,
+            WaitForSignal: self._waits.signal,
+            WaitForEvent: self._waits.event,
+            WaitForCallback: self._waits.callback,
+            Child: self._waits.child,
+            Send: self._waits.send,
+        }
 
     async def run(self) -> Finish | None:
         """Call the job; returns how its run is to be given up, or `None` if nothing may be written of it."""
         self._task = asyncio.current_task()
-        if self.claim.cancelled:
-            self._interrupt = Cancelled("cancelled by an operator")
-        timer = self._timer()
+        self._closing = self._ended_already()
+        timer = self._timer() if self._closing is None else None
         try:
-            return await self._outcome()
+            finish = await self._outcome()
+            if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
+                finish = await self._compensated(finish)
+            return self._accompanied(finish)
         finally:
             self._task = None
-            self._note_interrupt(Suspended("this execution is over"))
+            self._note_interrupt(GivenBack("this execution is over"))
             if timer is not None:
                 timer.cancel()
+
+    def interrupt(self, cause: Interrupt) -> None:
+        """End the execution: whatever it awaits is cancelled, and every further call raises `cause`."""
+        if self._making_up and isinstance(cause, Cancelled | TimedOut):
+            return
+        if self._interrupt is None:
+            self._interrupt = cause
+            self._steps.cancel()
+            if self._task is not None:
+                self._task.cancel()
+
+    def close(self, cause: Interrupt) -> None:
+        """End the execution once the steps that it is in have ended: whatever it calls then does not begin."""
+        if not self._making_up:
+            self._closing = self._closing or cause
+            self._parking.consider()
+
+    def want(self, wanted: str) -> None:
+        """Do what somebody wants of the run: `cancel`, `pause`, or read its `mail`."""
+        match wanted:
+            case "cancel":
+                self.interrupt(Cancelled("cancelled by an operator"))
+            case "pause":
+                self.close(Paused("paused by an operator"))
+            case _:
+                self._waits.ring()
+
+    # What an engine does for a Context
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what is asked for is still what was recorded."""
+        return self._journal.is_replaying
+
+    @property
+    def clock(self) -> float:
+        """The database's time, in seconds since the epoch."""
+        return self.claim.clock + perf_counter() - self._began
+
+    async def perform(self, call: Call) -> Any:
+        """Return or raise what is recorded of `call`; if nothing is, do it and record it."""
+        if self._interrupt is not None:
+            raise self._interrupt
+        self._parking.enter()
+        try:
+            record = await self._journal.ask(call)
+            if record is not None and record.settled:
+                return self._replay(call, record)
+            if self._closing is not None:
+                await self._stay_out(call)
+            try:
+                value = await self._handlers[type(call)](call, record)
+            except Exception as error:
+                self._raised.append((error, call.key))
+                raise
+            if self._services.always_replay:
+                self.interrupt(GivenBack("replayed after each call"))
+            return value
+        except Interrupt as interrupt:
+            self._note_interrupt(interrupt)
+            raise
+        finally:
+            self._parking.leave()
+
+    async def recall(self, decision: Decision) -> bytes | None:
+        """What was decided, as JSON; `None` if nothing was."""
+        record = await self._journal.ask(decision)
+        return None if record is None else record.output
+
+    async def decide(self, decision: Decision, output: bytes) -> None:
+        """Record what is decided."""
+        if self._interrupt is not None:
+            raise self._interrupt
+        await self._journal.commit(decision, "succeeded", output=output)
+
+    async def abandon(self, paths: Collection[str]) -> None:
+        """Nobody waits any more for the calls at `paths`, or for those under them."""
+        await self._waits.withdraw(paths, self._journal.abandon(paths))
+
+    def patched(self, key: str, position: int) -> bool:
+        """Whether the run takes the new way at the patch `key`."""
+        return self._journal.patched(key, position)
+
+    def compensate(self, call: Undo) -> None:
+        """Have the step call done if the run fails or is cancelled."""
+        self._undo.append(call)
+        if self._journal.skip(call.key) is None:
+            self._journal.note(call, "waiting")
+
+    # How it ends
 
     def _note_interrupt(self, cause: Interrupt) -> None:
         """The first cause is the one that counts."""
         if self._interrupt is None:
             self._interrupt = cause
 
-    def interrupt(self, cause: Interrupt) -> None:
-        """End the execution: whatever it awaits is cancelled, and every further call raises `cause`."""
-        if self._interrupt is None:
-            self._interrupt = cause
-            if self._task is not None:
-                self._task.cancel()
+    def _ended_already(self) -> Interrupt | None:
+        """Why nothing new is to be done: then the job is only called to see what it has to compensate for."""
+        if self.claim.control == "cancel":
+            return Cancelled("cancelled by an operator")
+        if self.claim.control == "pause":
+            return Paused("paused by an operator")
+        if self._job.timeout is not None and self.claim.age >= self._job.timeout:
+            return TimedOut()
+        return None
+
+    async def _stay_out(self, call: Call) -> None:
+        with self._parking.parked(call.key, None):
+            await asyncio.Event().wait()
 
     async def _outcome(self) -> Finish | None:
         try:
@@ -92,102 +232,54 @@ class Execution:
 
     async def _call_job(self) -> bytes:
         claim = self.claim
-        ctx = Context(
-            self._perform,
-            run=claim.id,
-            job=claim.job,
-            version=claim.version,
-            attempt=claim.attempt,
-            scope=claim.scope,
-            delivery=claim.delivery,
-        )
-        output = await self._job.call(ctx, self._job.argument(claim.input, claim.event))
+        info = Info(claim.id, claim.job, claim.version, claim.attempt, claim.scope, claim.delivery, claim.parent)
+        output = await self._job.call(Context(self, info), self._job.argument(claim.input, claim.event))
         return codec.encode(output)
 
-    async def _perform(self, call: Call) -> Any:
-        """Return or raise what is recorded of `call`; if nothing is, do it and record it."""
-        if self._interrupt is not None:
-            raise self._interrupt
-        self._open += 1
-        try:
-            record = await self._journal.ask(call)
-            if record is not None and record.settled:
-                return self._replay(call, record)
-            return await self._do(call, record)
-        except Interrupt as interrupt:
-            self._note_interrupt(interrupt)
-            raise
-        finally:
-            self._open -= 1
-            self._consider_suspending()
+    async def _compensated(self, finish: Finish) -> Finish | None:
+        """Do what makes up for what the run has done, the last first; what fails is told, and the rest is done."""
+        self._interrupt, self._closing, self._making_up = None, None, True
+        failures = []
+        for call in reversed(self._undo):
+            try:
+                await self.perform(call)
+            except Exception as error:  # noqa: BLE001 - it is recorded, and told in the reason
+                failures.append(f"{call.key}: {decide.summary(error)}")
+            except Interrupt as interrupt:
+                return decide.interrupted(self.claim, self._job, interrupt, None)
+            except asyncio.CancelledError:
+                if self._interrupt is None:
+                    raise
+                return decide.interrupted(self.claim, self._job, self._interrupt, None)
+        return decide.not_made_up_for(finish, failures)
+
+    def _accompanied(self, finish: Finish | None) -> Finish | None:
+        """`finish`, with what is to be written along with it."""
+        if finish is None:
+            return None
+        hooks = decide.hooks(finish, self._job, self._services.jobs) if self._job.hooks else ()
+        if not (hooks or self._waits.subscribed or self._waits.spawned):
+            return finish
+        return replace(finish, hooks=hooks, waits=self._waits.subscribed, children=self._waits.spawned)
 
     def _replay(self, call: Call, record: Record) -> Any:
+        if isinstance(call, WaitForCallback) and call.opening:
+            return self._services.address(self.claim.id, call.key)
         if record.error is not None:
-            raise self._remember(decide.rebuild(record.error), call.key)
-        return call.step.returns.decode(record.output if record.output is not None else codec.NULL)
+            error = decide.rebuild(record.error)
+            self._raised.append((error, call.key))
+            raise error
+        return call.read(codec.NULL if record.output is None else record.output)
 
-    async def _do(self, call: Call, record: Record | None) -> Any:
-        """Call the step, again if its policy says so, and commit what came of it."""
-        attempt = 1 if record is None else record.attempt
-        if record is not None and record.state == "retrying":
-            await self._pause(call, record.pause)
-            attempt += 1
-        while True:
-            began = perf_counter()
-            self._journal.started(call, attempt)
-            try:
-                value, output = await self._attempt(call)
-            except Exception as raised:  # noqa: BLE001 - whatever the step raises is its outcome
-                error = raised
-            else:
-                try:
-                    await self._journal.succeeded(call, attempt, output, began)
-                except Exception as refused:  # noqa: BLE001 - Postgres will not have it, whatever the reason
-                    error = decide.unusable(f"what step {call.key} returned", refused)
-                else:
-                    self._measure(call, began, "succeeded")
-                    return value
-            described = decide.describe(error)
-            if not call.step.retry.wants(attempt, error):
-                await self._journal.failed(call, attempt, described, began)
-                self._measure(call, began, "failed")
-                raise self._remember(decide.rebuild(described), call.key) from error
-            pause = call.step.retry.pause(attempt)
-            self._journal.retrying(call, attempt, described, pause)
-            self._measure(call, began, "retried")
-            telemetry.log.info("step.retried", step=call.key, attempt=attempt, error=decide.summary(error))
-            await self._pause(call, pause)
-            attempt += 1
-
-    async def _attempt(self, call: Call) -> tuple[Any, bytes]:
-        """What the step returned, read back from the JSON that is recorded, and that JSON."""
-        with telemetry.bound(step=call.key):
-            value = await call.invoke(self._threads)
-        try:
-            output = codec.encode(value)
-            return call.step.returns.decode(output), output
-        except codec.Undecodable as error:
-            raise decide.unusable(f"what step {call.key} returned", error) from None
-
-    async def _pause(self, call: Call, pause: float) -> None:
-        """Wait before another try: a short while in memory, longer by giving the run back."""
-        if pause > decide.MEMORY_PAUSE:
-            self._parked[call.key] = asyncio.get_running_loop().time() + pause
-            self._consider_suspending()
-        try:
-            await asyncio.sleep(pause)
-        finally:
-            self._parked.pop(call.key, None)
-
-    def _consider_suspending(self) -> None:
-        """Give the run back once every branch of it is parked; a branch that goes on says so within the grace."""
-        if self._parked:
-            asyncio.get_running_loop().call_later(SUSPEND_GRACE, self._suspend_if_idle)
-
-    def _suspend_if_idle(self) -> None:
-        if self._parked and self._open == len(self._parked):
-            self._next_due = max(0.0, min(self._parked.values()) - asyncio.get_running_loop().time())
-            self.interrupt(Suspended("waits to try a step again"))
+    def _on_idle(self, due: float | None) -> None:
+        """All that the job does is wait: give the run back, unless it goes on in a moment."""
+        if self._closing is not None:
+            self.interrupt(self._closing)
+            return
+        left = None if due is None else max(0.0, due - asyncio.get_running_loop().time())
+        if left is None or left > decide.MEMORY_PAUSE:
+            self._next_due = left
+            self.interrupt(Suspended(""))
 
     def _timer(self) -> asyncio.TimerHandle | None:
         if self._job.timeout is None:
@@ -195,21 +287,11 @@ class Execution:
         left = max(0.0, self._job.timeout - self.claim.age)
         return asyncio.get_running_loop().call_later(left, self.interrupt, TimedOut())
 
-    def _remember(self, error: Exception, key: str) -> Exception:
-        self._raised.append((error, key))
-        return error
-
     def _step_of(self, error: BaseException | None) -> str | None:
-        """The key of the step that `error`, or what it was raised from, came out of."""
+        """The key of the call that `error`, or what it was raised from, came out of."""
         while error is not None:
             for raised, key in self._raised:
                 if raised is error:
                     return key
             error = error.__cause__ or error.__context__
         return None
-
-    def _measure(self, call: Call, began: float, outcome: str) -> None:
-        took = (perf_counter() - began) * 1000
-        telemetry.STEP_TIME.time(took, job=self.claim.job, step=call.step.name, outcome=outcome)
-        if outcome != "retried":
-            telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))

@@ -11,6 +11,7 @@ import asyncpg
 from hookline import telemetry
 from hookline.store import workers
 from hookline.store.database import AWAY, Database
+from hookline.store.workers import Wanted
 
 BEATS = 3
 """Renewals within one lease, so that one may be late and one lost."""
@@ -22,7 +23,7 @@ class Heartbeat:
     Args:
         lease: seconds that a renewal lasts.
         running: how many runs the worker has in hand.
-        on_control: called, after each renewal, with the runs that an operator wants something of.
+        on_control: called, after each renewal, with the runs that somebody wants something of, and what.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Heartbeat:
         worker: UUID,
         lease: float,
         running: Callable[[], int],
-        on_control: Callable[[Sequence[UUID]], None],
+        on_control: Callable[[Sequence[Wanted]], None],
     ) -> None:
         self._database = database
         self._worker = worker

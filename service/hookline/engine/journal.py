@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from time import perf_counter
 
 from hookline import telemetry
 from hookline.engine.ledger import Ledger
 from hookline.errors import NonDeterminism
-from hookline.jobs.step import Call
+from hookline.jobs.call import Call
 from hookline.store.claims import Claim
 from hookline.store.journal import Outcome, Record
 
 GRACE = 1.0
 """Seconds that a new call waits for other branches to ask for what is recorded, before it is called a divergence."""
+
+ADVICE = "its code has changed under this run; give the changed job a new version, or bring the old code back"
 
 
 class Journal:
@@ -25,75 +27,114 @@ class Journal:
     """
 
     def __init__(self, claim: Claim, records: Iterable[Record], ledger: Ledger) -> None:
-        self._claim = claim
+        self.claim = claim
         self._ledger = ledger
-        self._records = {record.key: record for record in records}
-        self._unasked = {record.key for record in self._records.values() if record.settled}
+        self._records = {record.key: record for record in records if record.state != "abandoned"}
+        self._unasked = set(self._records)
         self._replayed = asyncio.Event()
         self._note_progress()
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether something is recorded that the job has not asked for yet."""
+        return bool(self._unasked)
+
+    def has(self, kind: str) -> bool:
+        """Whether a call of this kind is recorded."""
+        return any(record.kind == kind for record in self._records.values())
+
+    def settled(self, kind: str) -> list[Record]:
+        """The outcomes of calls of this kind."""
+        return [record for record in self._records.values() if record.kind == kind and record.settled]
+
     async def ask(self, call: Call) -> Record | None:
-        """What was recorded of `call`: an outcome, a note of how far it came, or nothing.
+        """What was recorded of `call`: an outcome, how far it came, or nothing.
 
         Raises:
-            NonDeterminism: the journal holds outcomes that the job no longer asks for; it asks for something
-                new in their place.
+            NonDeterminism: the journal holds what the job no longer asks for; it asks for something new in its
+                place.
         """
         record = self._records.get(call.key)
-        if record is not None and record.settled:
-            self._unasked.discard(call.key)
-            self._note_progress()
-            if record.arguments != call.fingerprint:
-                telemetry.log.warning("step.arguments_changed", step=call.key, effect="the recorded outcome stands")
-            return record
-        if not self._replayed.is_set():
-            await self._catch_up(call)
+        if record is None:
+            if not self._replayed.is_set():
+                await self._catch_up(call)
+            return None
+        if record.kind != call.kind:
+            raise NonDeterminism(
+                f"the job asks for {call.kind} {call.key} where the journal holds {record.kind} {record.key}: {ADVICE}"
+            )
+        self.skip(call.key)
+        if record.settled and record.arguments != call.fingerprint:
+            telemetry.log.warning("step.arguments_changed", step=call.key, effect="the recorded outcome stands")
         return record
+
+    def skip(self, key: str) -> Record | None:
+        """What is recorded under `key`, which counts as asked for."""
+        if key in self._unasked:
+            self._unasked.discard(key)
+            self._note_progress()
+        return self._records.get(key)
+
+    def abandon(self, paths: Collection[str]) -> list[Record]:
+        """What is recorded at `paths` and under them, which the job need not ask for."""
+        lost = set(paths)
+        found = [record for key, record in self._records.items() if lost & set(_ancestry(key))]
+        self._unasked -= {record.key for record in found}
+        self._note_progress()
+        return found
 
     def check_complete(self) -> None:
         """Return if the job asked for all that is recorded before it returned; raises `NonDeterminism`."""
         if self._unasked:
             raise NonDeterminism(
-                f"the job returned without asking for {self._missing()}, which the journal holds: its code has "
-                "changed under this run; give the changed job a new version, or bring the old code back"
+                f"the job returned without asking for {self.missing()}, which the journal holds: {ADVICE}"
             )
 
-    def started(self, call: Call, attempt: int) -> None:
-        """Note that try number `attempt` of `call` is under way."""
-        self._ledger.note(self._record(call, "started", attempt))
+    def missing(self) -> str:
+        """What is recorded and was not asked for, for people; the first few."""
+        unasked = sorted(self._unasked, key=lambda key: self._records[key].position)
+        return ", ".join(f"{self._records[key].kind} {key}" for key in unasked[:3])
 
-    def retrying(self, call: Call, attempt: int, error: bytes, pause: float) -> None:
-        """Note that try number `attempt` of `call` failed and another follows in `pause` seconds."""
-        self._ledger.note(self._record(call, "retrying", attempt, error=error, pause=pause))
+    def patched(self, key: str, position: int) -> bool:
+        """Whether the run takes the new way at the patch `key`: it has before, or it gets here for the first time."""
+        if self.skip(key) is not None:
+            return True
+        if self._unasked:
+            return False
+        record = Record(self.claim.id, key, position, self.claim.number, 1, "patch", "succeeded", output=b"true")
+        self._records[key] = record
+        self._ledger.note(record)
+        return True
 
-    async def succeeded(self, call: Call, attempt: int, output: bytes, began: float) -> None:
-        """Commit what `call` returned."""
+    def note(
+        self, call: Call, state: Outcome, attempt: int = 1, *, output: bytes | None = None,
+        error: bytes | None = None, pause: float | None = None, elapsed: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Have it recorded along with the next commit how far `call` is."""
+        self._ledger.note(self.record(call, state, attempt, output=output, error=error, pause=pause, elapsed=elapsed))
+
+    async def commit(
+        self, call: Call, state: Outcome, attempt: int = 1, *, output: bytes | None = None,
+        error: bytes | None = None, pause: float | None = None, began: float | None = None,
+    ) -> None:  # fmt: skip
+        """Commit what became of `call`, which began when `perf_counter` was at `began`."""
+        elapsed = 0.0 if began is None else perf_counter() - began
         await self._ledger.record(
-            self._record(call, "succeeded", attempt, output=output, elapsed=perf_counter() - began)
+            self.record(call, state, attempt, output=output, error=error, pause=pause, elapsed=elapsed)
         )
 
-    async def failed(self, call: Call, attempt: int, error: bytes, began: float) -> None:
-        """Commit what `call` finally raised."""
-        await self._ledger.record(self._record(call, "failed", attempt, error=error, elapsed=perf_counter() - began))
-
-    def _record(
-        self,
-        call: Call,
-        state: Outcome,
-        attempt: int,
-        *,
-        output: bytes | None = None,
-        error: bytes | None = None,
-        elapsed: float = 0.0,
-        pause: float = 0.0,
-    ) -> Record:
+    def record(
+        self, call: Call, state: Outcome, attempt: int = 1, *, output: bytes | None = None,
+        error: bytes | None = None, pause: float | None = None, elapsed: float = 0.0,
+    ) -> Record:  # fmt: skip
+        """A record of `call`, to be written under this claim."""
         return Record(
-            run=self._claim.id,
+            run=self.claim.id,
             key=call.key,
             position=call.position,
-            claim=self._claim.number,
+            claim=self.claim.number,
             attempt=attempt,
-            kind="step",
+            kind=call.kind,
             state=state,
             arguments=call.fingerprint,
             output=output,
@@ -108,14 +149,17 @@ class Journal:
                 await self._replayed.wait()
         except TimeoutError:
             raise NonDeterminism(
-                f"the job asks for step {call.key}, which is new, where the journal holds {self._missing()}: its "
-                "code has changed under this run; give the changed job a new version, or bring the old code back"
+                f"the job asks for {call.kind} {call.key}, which is new, where the journal holds {self.missing()}: "
+                f"{ADVICE}"
             ) from None
-
-    def _missing(self) -> str:
-        unasked = sorted(self._unasked, key=lambda key: self._records[key].position)
-        return ", ".join(f"{self._records[key].kind} {key}" for key in unasked[:3])
 
     def _note_progress(self) -> None:
         if not self._unasked:
             self._replayed.set()
+
+
+def _ancestry(key: str) -> Iterable[str]:
+    """`key` and the paths that it is under: `a/b/c`, `a/b`, `a`."""
+    while key:
+        yield key
+        key = key.rpartition("/")[0]

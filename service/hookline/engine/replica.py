@@ -1,4 +1,4 @@
-"""A replica: one worker's engine, heartbeat, watchdog and lookout, under one identity for as long as it lasts."""
+"""A replica: one worker's engine, heartbeat, watchdog and scheduler, under one identity for as long as it lasts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
-from hookline import telemetry
+from hookline import telemetry, tickets
 from hookline.app import App
 from hookline.codec import uuid7
 from hookline.engine.engine import Engine
+from hookline.engine.execution import Services
 from hookline.engine.heartbeat import Heartbeat
 from hookline.engine.ledger import Ledger
-from hookline.engine.lookout import Lookout
+from hookline.engine.scheduler import Scheduler
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import LeaseLost, Unavailable
 from hookline.settings import Settings
-from hookline.store import claims, workers
+from hookline.store import claims, keys, workers
 from hookline.store.database import Database
 
 GIVE_BACK = 5.0
@@ -30,6 +31,8 @@ class Replica:
 
     def __init__(self, app: App, database: Database, settings: Settings) -> None:
         self._jobs = {job.offer: job for job in app}
+        self._latest = app.latest
+        self._secret = b""
         self._database = database
         self._settings = settings
         self._stopping = asyncio.Event()
@@ -62,6 +65,7 @@ class Replica:
                     await workers.register(
                         connection, worker, name, list(self._jobs), self._settings.slots, self._settings.lease
                     )
+                    self._secret = await keys.ensure(connection, keys.CALLBACKS)
             except Unavailable as error:
                 telemetry.log.warning("worker.not_registered", error=str(error))
                 await asyncio.sleep(1)
@@ -69,12 +73,17 @@ class Replica:
                 telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._jobs))
                 return worker
 
+    def _address(self, run: UUID, key: str) -> str:
+        """The URL at which an outsider completes the callback `key` of `run`."""
+        return f"{self._settings.public_url.rstrip('/')}/callbacks/{tickets.issue(self._secret, run, key)}"
+
     async def _work_as(self, worker: UUID) -> None:
         settings = self._settings
         threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="step")
         ledger = Ledger(self._database, worker, list(self._jobs), lambda runs: engine.control(runs))
-        lookout = Lookout(self._database, list(self._jobs), lambda hint: heard(hint))
-        engine = Engine(self._jobs, ledger, lookout, threads, slots=settings.slots, poll=settings.poll)
+        scheduler = Scheduler(self._database, list(self._jobs), self._latest, settings.poll, lambda hint: heard(hint))
+        services = Services(self._latest, ledger, self._database, threads, self._address, settings.always_replay)
+        engine = Engine(self._jobs, services, slots=settings.slots)
 
         def heard(hint: str) -> None:
             if hint == "due":
@@ -85,12 +94,12 @@ class Replica:
         heartbeat = self._heartbeat = Heartbeat(
             self._database, worker, settings.lease, lambda: engine.running, engine.control
         )
-        watchdog = Watchdog(self._database, settings.lease, settings.max_losses)
+        watchdog = Watchdog(self._database, self._latest, settings.lease, settings.max_losses)
         try:
             async with asyncio.TaskGroup() as together:
-                services = [
+                around = [
                     together.create_task(each.run(), name=type(each).__name__.lower())
-                    for each in (ledger, lookout, heartbeat, watchdog)
+                    for each in (ledger, scheduler, heartbeat, watchdog)
                 ]
                 working = together.create_task(engine.run(), name="engine")
                 stopping = together.create_task(self._stopping.wait(), name="stop")
@@ -98,7 +107,7 @@ class Replica:
                 if not working.done():
                     engine.drain(settings.drain)
                     await asyncio.wait((working,), timeout=settings.drain + GIVE_BACK)
-                for each in (*services, working, stopping):
+                for each in (*around, working, stopping):
                     each.cancel()
             await self._leave(worker)
         finally:

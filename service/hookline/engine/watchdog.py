@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping, Sequence
+
+import asyncpg
 
 from hookline import telemetry
 from hookline.errors import Unavailable
-from hookline.store import claims, workers
+from hookline.jobs.job import Job
+from hookline.starts import hooked
+from hookline.store import claims, runs, workers
 from hookline.store.database import Connection, Database
+from hookline.store.runs import NewRun
 
 
 class Watchdog:
     """Every replica runs one; they need not agree, since only one of them can delete a row.
 
     Args:
+        jobs: the latest version of each, by name.
         lease: seconds; it looks three times within one.
         max_losses: a run whose worker was lost this often is paused, lest it kill one worker after another.
     """
 
-    def __init__(self, database: Database, lease: float, max_losses: int) -> None:
+    def __init__(self, database: Database, jobs: Mapping[str, Job], lease: float, max_losses: int) -> None:
         self._database = database
+        self._jobs = jobs
         self._lease = lease
         self._max_losses = max_losses
 
@@ -51,6 +59,7 @@ class Watchdog:
         async with connection.transaction():
             lost = await workers.expire(connection)
             released = await claims.release(connection, lost, self._max_losses)
+            await runs.create(connection, [hook for run in released for hook in self._hooks(run)])
         telemetry.WORKER_LOSSES.count(len(lost))
         for worker in lost:
             telemetry.log.warning("worker.lost", worker=worker)
@@ -59,3 +68,9 @@ class Watchdog:
             telemetry.log.warning(
                 "run.released", run=run["id"], job=run["job"], state=run["state"], losses=run["losses"]
             )
+
+    def _hooks(self, run: asyncpg.Record) -> Sequence[NewRun]:
+        job = self._jobs.get(run["job"])
+        if job is None or run["state"] != "paused":
+            return ()
+        return hooked(job, self._jobs, run["id"], run["claims"], run["state"], run["reason"])

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
+
 from hookline import codec
-from hookline.errors import InvalidInput, UnknownJob
 from hookline.events import Event, Trigger
 from hookline.jobs.job import Job
-from hookline.jobs.retry import seconds
+from hookline.starts import asked_for, text
 from hookline.store.runs import NewRun
-
-PRIORITIES = range(-100, 101)
-LONGEST_DELAY = 10 * 366 * 86_400.0
-LONGEST_TEXT = 500
 
 
 def started_by(
@@ -38,42 +35,6 @@ def started_by(
     return tuple(runs)
 
 
-def asked_for(
-    trigger: Trigger, jobs: Mapping[str, Job], *, delivery: UUID | None = None, index: int | None = None
-) -> NewRun:
-    """The run that `trigger` asks for, of the latest version in `jobs`.
-
-    Raises:
-        UnknownJob: there is no such job.
-        InvalidInput: its input or its scope does not fit, or a number is out of range.
-    """
-    job = jobs.get(trigger.job)
-    if job is None:
-        raise UnknownJob(f"there is no job {trigger.job!r}")
-    if trigger.priority not in PRIORITIES:
-        raise InvalidInput(f"the priority is from -100 to 100, not {trigger.priority}")
-    delay = seconds(trigger.delay)
-    if not 0 <= delay <= LONGEST_DELAY:
-        raise InvalidInput(f"the delay is from 0 seconds to ten years, not {delay:g} s")
-    try:
-        input_ = codec.encode(trigger.input)
-    except codec.Undecodable as error:
-        raise InvalidInput(f"the input of job {job.name} is {error}") from None
-    job.check(input_)
-    return NewRun(
-        id=codec.uuid7(),
-        job=job.name,
-        version=job.version,
-        input=input_,
-        scope=_text("scope", job.scope_of(trigger.input) if trigger.scope is None else trigger.scope),
-        priority=trigger.priority,
-        delay=delay,
-        idempotency_key=_text("idempotency key", trigger.idempotency_key),
-        delivery=delivery,
-        event_index=index,
-    )
-
-
 def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> NewRun:
     if job.takes is not None:
         job.check(event.raw)
@@ -82,15 +43,33 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         job=job.name,
         version=job.version,
         input=None if event.raw is body else event.raw,
-        scope=_text("scope", job.scope_of(event)),
+        scope=text("scope", job.scope_of(event)),
         delivery=delivery,
         event=event.envelope(),
         event_index=index,
     )
 
 
-def _text(what: str, given: str | None) -> str | None:
-    """`given`, if Postgres can hold and index it; raises `InvalidInput`."""
-    if given is not None and (not given or len(given) > LONGEST_TEXT or not given.isprintable()):
-        raise InvalidInput(f"a {what} is 1 to {LONGEST_TEXT} printable characters, not {given[:50]!r}")
-    return given
+def envelopes(events: Sequence[Event], body: bytes) -> bytes | None:
+    """What is stored of `events` beside the `body` that they came in, for those who wait; JSON."""
+    if not events:
+        return None
+    if len(events) == 1 and events[0].raw is body:
+        return b"[" + events[0].envelope() + b"]"
+    told = [
+        {"type": each.type, "key": each.key, "fields": dict(each.fields)}
+        | ({} if each.raw is body else {"data": msgspec.Raw(each.raw)})
+        for each in events
+    ]
+    return msgspec.json.encode(told)
+
+
+def lineage(events: Sequence[Event]) -> tuple[str, ...]:
+    """The types of `events`, and the types that these are sub-types of: `a.b`, `a`."""
+    found: dict[str, None] = {}
+    for event in events:
+        type_ = event.type
+        while type_:
+            found[type_] = None
+            type_ = type_.rpartition(".")[0]
+    return tuple(found)

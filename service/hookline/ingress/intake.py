@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -15,17 +15,19 @@ from hookline import telemetry
 from hookline.app import App
 from hookline.codec import uuid7
 from hookline.errors import InvalidInput, Rejected, Unavailable, Unparseable
-from hookline.events import Pong, Trigger
+from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
 from hookline.ingress.parser import Parser, find
 from hookline.ingress.schemes import Received, Scheme, Unsigned, Verified
 from hookline.jobs.job import Job
 from hookline.settings import Settings
-from hookline.store import deliveries, runs
+from hookline.starts import asked_for
+from hookline.store import deliveries, runs, signals
 from hookline.store.commit import GroupCommit
 from hookline.store.database import Connection, Database
 from hookline.store.deliveries import NewDelivery, Status, Stored
 from hookline.store.runs import NewRun
+from hookline.store.signals import NewSignal, Sent
 
 CREDENTIALS = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-gitlab-token"})
 """Headers of which a delivery keeps only that they were there."""
@@ -89,7 +91,7 @@ class Intake:
     def __init__(self, app: App, database: Database, *, timeout: float) -> None:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
-        self._commit: GroupCommit[NewDelivery | NewRun, Stored | UUID] = GroupCommit(
+        self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
             database, _write, name="intake", limit=BATCH
         )
 
@@ -123,14 +125,24 @@ class Intake:
             InvalidInput: it cannot be started; `UnknownJob` if there is no such job.
             Unavailable: it could not be committed in time; with an idempotency key it may be asked for again.
         """
-        wanted = bindings.asked_for(trigger, self._jobs)
+        wanted = asked_for(trigger, self._jobs)
         run = await self._committed(wanted)
         assert isinstance(run, UUID)  # noqa: S101 - a run was handed in
         if run == wanted.id:
             telemetry.RUNS.count(job=wanted.job, state="queued" if wanted.scope is None else "blocked")
         return run, run == wanted.id
 
-    async def _committed(self, item: NewDelivery | NewRun) -> Stored | UUID:
+    async def send(self, signal: NewSignal) -> Sent:
+        """Commit `signal`; returns what became of it.
+
+        Raises:
+            Unavailable: it could not be committed in time; with the same id it may be sent again.
+        """
+        sent: Any = await self._committed(signal)
+        told: Sent = sent
+        return told
+
+    async def _committed(self, item: NewDelivery | NewRun | NewSignal) -> Stored | UUID | Sent:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._commit.submit(item)
@@ -140,14 +152,31 @@ class Intake:
 
 async def _write(
     connection: Connection,
-    items: Sequence[NewDelivery | NewRun],
+    items: Sequence[NewDelivery | NewRun | NewSignal],
     again: bool,  # noqa: ARG001 - repeating is safe
-) -> list[Stored | UUID]:
+) -> list[Stored | UUID | Sent]:
     arrived = [each for each in items if isinstance(each, NewDelivery)]
     asked = [each for each in items if isinstance(each, NewRun)]
+    signalled = [each for each in items if isinstance(each, NewSignal)]
     stored = iter(await deliveries.store(connection, arrived) if arrived else ())
     created = await runs.create(connection, asked)
-    return [next(stored) if isinstance(each, NewDelivery) else created[each.id] for each in items]
+    sent = iter(await _send(connection, signalled) if signalled else ())
+
+    def outcome(item: NewDelivery | NewRun | NewSignal) -> Stored | UUID | Sent:
+        match item:
+            case NewDelivery():
+                return next(stored)
+            case NewRun():
+                return created[item.id]
+            case NewSignal():
+                return next(sent)
+
+    return [outcome(each) for each in items]
+
+
+async def _send(connection: Connection, signalled: Sequence[NewSignal]) -> list[Sent]:
+    async with connection.transaction():
+        return await signals.send(connection, signalled)
 
 
 def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, bool]:
@@ -161,12 +190,15 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     identity = None
     status: Status = "quarantined"
     runs_: tuple[NewRun, ...] = ()
+    events: tuple[Event, ...] = ()
     reason, pong = None, False
     try:
         identity = source.parser.identify(verified)
-        happened = source.parser.parse(verified)
-        pong = isinstance(happened, Pong)
-        runs_ = () if isinstance(happened, Pong) else bindings.started_by(happened, jobs, id_, verified.body)
+        parsed = source.parser.parse(verified)
+        pong = isinstance(parsed, Pong)
+        happened = () if isinstance(parsed, Pong) else tuple(parsed)
+        runs_ = bindings.started_by(happened, jobs, id_, verified.body)
+        events = tuple(each for each in happened if isinstance(each, Event))
         status = "accepted" if runs_ else "ignored"
     except (Unparseable, InvalidInput) as error:
         reason = str(error)[:500]
@@ -184,6 +216,9 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
             secret=verified.secret,
             headers=_kept(verified),
             body=verified.body,
+            events=bindings.envelopes(events, verified.body),
+            types=bindings.lineage(events),
+            mixed=identity is not None and not all(is_or_under(each.type, identity.type) for each in events),
             runs=runs_,
         ),
         pong,
@@ -203,7 +238,7 @@ def _kept(verified: Verified) -> bytes:
     return msgspec.json.encode(kept)
 
 
-def _receipt(stored: Stored | UUID, pong: bool) -> Receipt:
+def _receipt(stored: Stored | UUID | Sent, pong: bool) -> Receipt:
     assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
     if stored.status == "conflict":
         return Receipt(stored.id, "conflict", reason=stored.reason)

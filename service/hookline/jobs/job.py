@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import string
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_type_hints
 
 from hookline.codec import Typed, Undecodable, decode
 from hookline.errors import ConfigurationError, InvalidInput
@@ -28,6 +28,10 @@ class Job:
         on: the events that start a run.
         retry: when a run that failed is tried again, from the step that failed.
         timeout: seconds from the first claim of a run to its end.
+        on_error: what becomes of a run that failed for good: it fails, or it is paused for an operator to resume it.
+        resume_after: seconds after which a run that was so paused goes on by itself.
+        hooks: by `completed`, `failed`, `paused`, `cancelled` and `data_deleted`, the job that is started then.
+        scrub: what is left of an input when an operator has a run's data deleted.
     """
 
     name: str
@@ -38,6 +42,10 @@ class Job:
     scope: Scope = None
     retry: Retry = ONCE
     timeout: float | None = None
+    on_error: Literal["fail", "pause"] = "fail"
+    resume_after: float | None = None
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    scrub: Callable[[Any], Any] | None = None
 
     @property
     def offer(self) -> str:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    get_type_hints,
+    overload,
+)
 
+from hookline import codec
 from hookline.codec import Typed
+from hookline.jobs.call import Call
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
 
 P = ParamSpec("P")
@@ -21,69 +37,110 @@ R = TypeVar("R")
 LONGEST_NAME = 200
 
 
+class Serializer(Protocol):
+    """How the output of a step is kept when JSON cannot hold it, such as by `pickle` or `pyarrow`."""
+
+    def dumps(self, value: Any, /) -> bytes:
+        """`value` as bytes."""
+
+    def loads(self, data: bytes, /) -> Any:
+        """What `dumps` was given."""
+
+
+Unknown = Literal["pause", "retry"] | Callable[..., Any]
+"""What to do with a step `once` whose process died in it."""
+
+
+class Options(TypedDict, total=False):
+    """How a run calls a step.
+
+    Args:
+        name: what the journal calls it; the function's name unless said otherwise.
+        retry: when a call that failed is tried again; once only, unless said otherwise.
+        timeout: for each try; a number is in seconds. A `def` that exceeds it is abandoned, not stopped.
+        once: record that a try begins before it does, so that nobody begins it again unknowingly.
+        unknown: what to do when a try `once` may have been done, since its process died: `pause` the run for a
+            person, `retry` with the same idempotency key, or a function that finds out. It is called with the
+            step's arguments and returns what the step would have, or raises `NotDone` to have it done again.
+        heartbeat: how long a try may go without calling `progress`; a number is in seconds.
+        serializer: how its output is kept; JSON unless said otherwise.
+    """
+
+    name: str
+    retry: Retry
+    timeout: Seconds | None
+    once: bool
+    unknown: Unknown
+    heartbeat: Seconds | None
+    serializer: Serializer
+
+
 @dataclass(eq=False)
 class Step(Generic[P, R]):
     """A function and how a run calls it; calling a Step directly just calls the function.
 
     Args:
         function: `async def`, or `def`, which then runs in a thread.
-        name: what the journal calls it.
-        retry: when a call that failed is tried again.
-        timeout: seconds for each try; a `def` that exceeds them is abandoned, not stopped.
     """
 
     function: Callable[P, R]
     name: str
     retry: Retry = ONCE
     timeout: float | None = None
+    once: bool = False
+    unknown: Unknown = "pause"
+    heartbeat: float | None = None
+    serializer: Serializer | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.name) <= LONGEST_NAME or not self.name.isprintable() or set("/#") & set(self.name):
-            raise ValueError(
-                f"a step's name is 1 to {LONGEST_NAME} printable characters without / and #, not {self.name[:50]!r}"
-            )
+        check_name(self.name, "step")
         update_wrapper(self, self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def options(
-        self, *, name: str | None = None, retry: Retry | None = None, timeout: Seconds | None = None
-    ) -> Step[P, R]:
+    def options(self, **options: Unpack[Options]) -> Step[P, R]:
         """This step with other options, for one call: `await ctx.step(build.options(timeout=5), commit)`."""
-        return replace(
-            self,
-            name=self.name if name is None else name,
-            retry=self.retry if retry is None else retry,
-            timeout=self.timeout if timeout is None else seconds(timeout),
-        )
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        for span in {"timeout", "heartbeat"} & given.keys():
+            given[span] = seconds(given[span])
+        return replace(self, **given)
 
     @property
     def returns(self) -> Typed:
         """What the function says that it returns."""
         return _returned(self.function)
 
+    def encode(self, value: Any) -> bytes:
+        """`value`, which the function returned, as the JSON that is recorded; raises `Undecodable`."""
+        if self.serializer is not None:
+            value = base64.b64encode(self.serializer.dumps(value)).decode("ascii")
+        return codec.encode(value)
+
+    def decode(self, output: bytes) -> Any:
+        """The value that was recorded as `output`; raises `Undecodable`."""
+        if self.serializer is not None:
+            return self.serializer.loads(base64.b64decode(codec.decode(output)))
+        return self.returns.decode(output)
+
+
+def check_name(name: str, what: str) -> str:
+    """`name`, if it can be part of a key; raises `ValueError`."""
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable() or set("/#") & set(name):
+        raise ValueError(
+            f"a {what}'s name is 1 to {LONGEST_NAME} printable characters without / and #, not {name[:50]!r}"
+        )
+    return name
+
 
 @overload
 def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
+def step(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
-    *, name: str | None = None, retry: Retry | None = None, timeout: Seconds | None = None
-) -> Callable[[Callable[P, R]], Step[P, R]]: ...
-def step(
-    function: Callable[P, R] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    retry: Retry | None = None,
-    timeout: Seconds | None = None,
+    function: Callable[P, R] | None = None, /, **options: Unpack[Options]
 ) -> Step[P, R] | Callable[[Callable[P, R]], Step[P, R]]:
-    """Give a function the options under which `ctx.step` calls it.
-
-    Args:
-        name: what the journal calls it; the function's name unless said otherwise.
-        retry: when a call that failed is tried again; once only, unless said otherwise.
-        timeout: for each try; a number is in seconds.
+    """Give a function the options under which `ctx.step` calls it: see `Options`.
 
     Example:
         >>> @step(retry=Retry(attempts=5), timeout=30)
@@ -91,7 +148,7 @@ def step(
     """
 
     def declare(function: Callable[P, R]) -> Step[P, R]:
-        return as_step(function).options(name=name, retry=retry, timeout=timeout)
+        return as_step(function).options(**options)
 
     return declare if function is None else declare(function)
 
@@ -121,40 +178,22 @@ def _returned(function: Callable[..., Any]) -> Typed:
         return Typed(Any)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a step in a run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall(Call):
+    """One call of a step in a run."""
 
-    Args:
-        key: its path of names, unique in the run.
-        position: which call of the run it is, from 0.
-        fingerprint: of the arguments, to notice when a replay brings others; `None` if they cannot be written down.
-    """
+    kind: ClassVar[str] = "step"
 
-    key: str
-    position: int
     step: Step[Any, Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    fingerprint: bytes | None
 
-    async def invoke(self, threads: Executor) -> Any:
-        """Call the function, a `def` in one of `threads`, for as long as its timeout allows.
+    def read(self, output: bytes) -> Any:
+        """The value that is recorded as `output`, JSON."""
+        return self.step.decode(output)
 
-        Raises:
-            TimeoutError: it took too long.
-        """
-        if self.step.timeout is None:
-            return await self._invoke(threads)
-        try:
-            async with asyncio.timeout(self.step.timeout) as deadline:
-                return await self._invoke(threads)
-        except TimeoutError:
-            if deadline.expired():
-                raise TimeoutError(f"step {self.key} exceeded its {self.step.timeout:g} s") from None
-            raise
-
-    def _invoke(self, threads: Executor) -> Awaitable[Any]:
+    def invoke(self, threads: Executor) -> Awaitable[Any]:
+        """Call the function, a `def` in one of `threads`."""
         function = self.step.function
         if _is_async(function):
             awaited: Awaitable[Any] = function(*self.args, **self.kwargs)
@@ -170,3 +209,42 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo(StepCall):
+    """A step that makes up for another, if the run does not succeed."""
+
+    kind: ClassVar[str] = "undo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll(StepCall):
+    """A step that is done again and again until what it returns will do.
+
+    Args:
+        every: seconds between two looks.
+        factor: what each further pause is multiplied by.
+        cap: the longest pause, in seconds.
+        until: whether what it returned will do.
+        carries: whether it is called with what it returned before.
+        state: what it is called with first, if so.
+        limit: seconds from the first look to giving up.
+    """
+
+    kind: ClassVar[str] = "poll"
+
+    every: float
+    factor: float
+    cap: float
+    until: Callable[[Any], object]
+    carries: bool
+    state: Any
+    limit: float | None
+
+    def pause(self, looks: int) -> float:
+        """Seconds to wait after so many looks."""
+        try:
+            return min(self.every * self.factor ** (looks - 1), max(self.cap, self.every))
+        except OverflowError:
+            return self.cap

@@ -8,23 +8,10 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from hookline.store import scopes
+from hookline.store import control, scopes, signals, waits
 from hookline.store.database import Connection
-from hookline.store.runs import WAKE
+from hookline.store.runs import NewRun
 from hookline.store.states import TERMINAL, State
-
-DUE = """
-select exists (
-    select from hookline.runs
-     where state = 'queued' and due_at <= now() and job || '@' || version = any($1)
-)
-"""
-
-
-async def any_due(connection: Connection, offers: Sequence[str]) -> bool:
-    """Whether a run of one of `offers` (`job@version`) is due."""
-    due: bool = await connection.fetchval(DUE, offers)
-    return due
 
 
 class Claim(Struct, frozen=True):
@@ -34,6 +21,11 @@ class Claim(Struct, frozen=True):
         number: how often the run was claimed, this time included; marks all that is written of it.
         attempt: which try of the whole run this is, from 1.
         age: seconds since the run was first claimed.
+        control: what an operator wants of it, `cancel` or `pause`.
+        parent: the run that asked for it.
+        attached: whether its parent waits for it.
+        forked: whether it began with what another run had recorded.
+        created: when it was created, and `clock`, when it was claimed; in seconds since the epoch.
         input: JSON.
         event: the envelope of the event that started it, JSON.
     """
@@ -45,15 +37,22 @@ class Claim(Struct, frozen=True):
     number: int
     attempt: int
     age: float
-    cancelled: bool
+    control: str | None
     delivery: UUID | None
+    parent: UUID | None
+    attached: bool
+    forked: bool
+    created: float
+    clock: float
     input: bytes
     event: bytes | None
 
 
 _CLAIMED = """
 runs.id, runs.job, runs.version, runs.scope, runs.claims, runs.attempt, runs.delivery_id,
-runs.control is not null as cancelled, extract(epoch from now() - runs.started_at)::float8 as age,
+runs.control, runs.parent_id, runs.attached, runs.forked_from is not null as forked,
+extract(epoch from now() - runs.started_at)::float8 as age,
+extract(epoch from runs.created_at)::float8 as created, extract(epoch from now())::float8 as clock,
 run_data.event, run_data.input, deliveries.body
 """
 
@@ -66,7 +65,8 @@ with due as (
        for update skip locked
 )
 update hookline.runs
-   set state = 'running', worker_id = $1, claims = claims + 1, started_at = coalesce(started_at, now())
+   set state = 'running', worker_id = $1, claims = claims + 1, mail = false,
+       started_at = coalesce(started_at, now())
   from due
   join hookline.run_data on run_data.run_id = due.id
   left join hookline.deliveries on deliveries.id = run_data.body_from
@@ -103,8 +103,13 @@ def _claim(row: asyncpg.Record) -> Claim:
         number=row["claims"],
         attempt=row["attempt"],
         age=row["age"],
-        cancelled=row["cancelled"],
+        control=row["control"],
         delivery=row["delivery_id"],
+        parent=row["parent_id"],
+        attached=row["attached"],
+        forked=row["forked"],
+        created=row["created"],
+        clock=row["clock"],
         input=row["body"] if row["input"] is None else row["input"],
         event=row["event"],
     )
@@ -115,13 +120,17 @@ class Finish(Struct, frozen=True):
 
     Args:
         claim: what is given up.
-        state: a terminal one, `paused`, or `queued`.
+        state: a terminal one, `paused`, `waiting` or `queued`.
         output: JSON, of a run that succeeded.
         error: JSON, of a run that failed.
         reason: for people, why it is in this state.
-        delay: seconds until a queued run is due again.
+        delay: seconds until it is due; `None` if time alone does not make it so.
         attempt: the try of the whole run that comes next.
-        forget: the key of a failed step that the next try shall run again.
+        retries: whether the next try is of what failed, so that its failure is forgotten.
+        forget: the key of the call that failed, if it was one.
+        waits: whether it may have waited for events.
+        children: whether it may have children that it waited for.
+        hooks: runs to start along with this.
     """
 
     claim: Claim
@@ -129,16 +138,26 @@ class Finish(Struct, frozen=True):
     output: bytes | None = None
     error: bytes | None = None
     reason: str | None = None
-    delay: float = 0.0
+    delay: float | None = 0.0
     attempt: int = 1
+    retries: bool = False
     forget: str | None = None
+    waits: bool = False
+    children: bool = False
+    hooks: tuple[NewRun, ...] = ()
 
 
 FINISH = """
 update hookline.runs
-   set state = given.state, worker_id = null, control = null, reason = given.reason, attempt = given.attempt,
-       due_at = case when given.state = 'queued' then now() + make_interval(secs => given.delay)
-                     else runs.due_at end,
+   set state = case when given.state = 'waiting' and (runs.mail or runs.control is not null)
+                      or given.state = 'paused' and runs.control = 'cancel'
+                    then 'queued' else given.state end,
+       worker_id = null, reason = given.reason, attempt = given.attempt, mail = false,
+       control = case when given.state in ('queued', 'waiting') or given.state = 'paused' and runs.control = 'cancel'
+                      then runs.control end,
+       due_at = case when given.state = 'waiting' and (runs.mail or runs.control is not null) then now()
+                     when given.state in ('queued', 'waiting', 'paused')
+                     then now() + make_interval(secs => given.delay) else runs.due_at end,
        finished_at = case when given.state in ('succeeded', 'failed', 'cancelled') then now() end
   from unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::float8[], $7::smallint[])
        as given (id, claims, state, reason, delay, attempt)
@@ -153,26 +172,20 @@ update hookline.run_data set output = given.output, error = given.error
 
 FORGET = """
 delete from hookline.journal using unnest($1::uuid[], $2::text[]) as given (run_id, key)
- where journal.run_id = given.run_id and journal.key = given.key and state = 'failed'
+ where journal.run_id = given.run_id
+   and (journal.key = given.key and state = 'failed'
+        or kind in ('gather', 'map', 'race') and output->>'failed' <> '[]')
 """
 
 
 async def finish(connection: Connection, worker: UUID, given: Sequence[Finish]) -> None:
-    """Write how `worker`, fenced in this transaction, gives up its runs, and queue who waited for them.
+    """Write how `worker`, fenced in this transaction, gives up its runs, and let go on who waited for them.
 
-    May be repeated: a run that is no longer this claim's was given up by the first writing, since nobody
-    else takes a run from a worker that is alive.
+    Their scopes, and what else they touch, are locked before. May be repeated: a run that is no longer this
+    claim's was given up by the first writing, since nobody else takes a run from a worker that is alive.
     """
     if not given:
         return
-    held = await scopes.lock(
-        connection,
-        (
-            (each.claim.job, each.claim.scope)
-            for each in given
-            if each.claim.scope is not None and each.state in TERMINAL
-        ),
-    )
     await connection.execute(
         FINISH,
         worker,
@@ -190,11 +203,63 @@ async def finish(connection: Connection, worker: UUID, given: Sequence[Finish]) 
             [each.output for each in told],
             [each.error for each in told],
         )
-    if forgetting := [each for each in given if each.forget is not None]:
-        await connection.execute(FORGET, [each.claim.id for each in forgetting], [each.forget for each in forgetting])
-    await scopes.promote(connection, held)
-    if held or any(each.state == "queued" and each.delay == 0 for each in given):
-        await connection.execute(WAKE, "due")
+    if retried := [each for each in given if each.retries]:
+        await connection.execute(FORGET, [each.claim.id for each in retried], [each.forget for each in retried])
+    ended = [each for each in given if each.state in TERMINAL]
+    await scopes.promote(connection, left_by(given))
+    await waits.unsubscribe(connection, [(each.claim.id, None) for each in ended if each.waits])
+    await signals.ring(connection, parents_of(given))
+    await control.cancel_children(connection, [each.claim.id for each in ended if each.children])
+    if any(each.state == "queued" and each.delay == 0 for each in given) or any(each.claim.scope for each in ended):
+        await connection.execute(signals.WAKE, "due")
+
+
+def left_by(given: Sequence[Finish]) -> list[tuple[str, str]]:
+    """The scopes in which somebody may go in when these runs are given up."""
+    return sorted({(e.claim.job, e.claim.scope) for e in given if e.claim.scope is not None and e.state in TERMINAL})
+
+
+def parents_of(given: Sequence[Finish]) -> list[UUID]:
+    """The runs that wait for these to end."""
+    return [e.claim.parent for e in given if e.claim.parent is not None and e.claim.attached and e.state in TERMINAL]
+
+
+LOOK = """
+select exists (
+           select from hookline.runs where state = 'queued' and due_at <= now() and job || '@' || version = any($1)
+       ) as due,
+       exists (select from hookline.arrivals) as arrived,
+       exists (select from hookline.runs where data_deletion = 'requested') as deletions,
+       (select extract(epoch from min(due_at) - now())::float8 from hookline.runs
+         where state in ('waiting', 'paused') and due_at is not null) as next
+"""
+
+
+async def look(connection: Connection, offers: Sequence[str]) -> asyncpg.Record:
+    """What there is to do: a run of `offers` is due, deliveries have arrived, in how many seconds one wakes up."""
+    row = await connection.fetchrow(LOOK, offers)
+    assert row is not None  # noqa: S101 - it is one row whatever there is
+    return row
+
+
+RISE = """
+update hookline.runs set state = 'queued'
+ where id in (
+    select id from hookline.runs
+     where state in ('waiting', 'paused') and due_at <= now()
+     order by due_at limit $1 for update skip locked
+ )
+"""
+
+MOST_AT_ONCE = 1000
+
+
+async def rise(connection: Connection) -> bool:
+    """Queue runs that waited for a time that has come; whether there may be more."""
+    told = await connection.execute(RISE, MOST_AT_ONCE)
+    if told != "UPDATE 0":
+        await connection.execute(signals.WAKE, "due")
+    return told == f"UPDATE {MOST_AT_ONCE}"
 
 
 RELEASE = """
@@ -203,11 +268,12 @@ update hookline.runs
    set worker_id = null,
        losses = losses + 1,
        state = case when losses + 1 < $2 then 'queued' else 'paused' end,
-       due_at = case when losses + 1 < $2 then now() else due_at end,
+       due_at = case when losses + 1 < $2 then now() end,
+       mail = false,
        reason = case when losses + 1 < $2 then null
                      else format('its worker was lost %s times while it ran', losses + 1) end
   from lost where runs.id = lost.id
-returning runs.id, runs.job, runs.state, runs.losses
+returning runs.id, runs.job, runs.state, runs.losses, runs.claims, runs.reason
 """
 
 
@@ -218,12 +284,12 @@ async def release(connection: Connection, lost: Sequence[UUID], max_losses: int)
     """
     released = await connection.fetch(RELEASE, lost, max_losses)
     if released:
-        await connection.execute(WAKE, "due")
+        await connection.execute(signals.WAKE, "due")
     return released
 
 
 HAND_OVER = """
-update hookline.runs set state = 'queued', worker_id = null, due_at = now()
+update hookline.runs set state = 'queued', worker_id = null, mail = false, due_at = now()
  where worker_id = $1 and state = 'running'
 """
 
@@ -231,7 +297,7 @@ update hookline.runs set state = 'queued', worker_id = null, due_at = now()
 async def hand_over(connection: Connection, worker: UUID) -> None:
     """Make due what `worker` still owns as it leaves of its own accord, which counts as no loss."""
     if await connection.execute(HAND_OVER, worker) != "UPDATE 0":
-        await connection.execute(WAKE, "due")
+        await connection.execute(signals.WAKE, "due")
 
 
 SURVEY = """

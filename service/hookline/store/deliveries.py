@@ -10,7 +10,7 @@ import asyncpg
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.store import runs, scopes
+from hookline.store import runs, scopes, waits
 from hookline.store.database import Connection
 from hookline.store.runs import NewRun
 
@@ -25,6 +25,9 @@ class NewDelivery(Struct, frozen=True):
         secret: the fingerprint of the secret that verified it.
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
+        events: JSON, the envelopes of its events.
+        types: the types of its events, and all that these are sub-types of.
+        mixed: whether an event's type is not the delivery's, nor a sub-type of it.
         runs: what it starts; each bears this delivery's id.
     """
 
@@ -37,6 +40,9 @@ class NewDelivery(Struct, frozen=True):
     secret: str
     headers: bytes
     body: bytes
+    events: bytes | None = None
+    types: tuple[str, ...] = ()
+    mixed: bool = False
     runs: tuple[NewRun, ...] = ()
 
 
@@ -58,11 +64,12 @@ class Stored(Struct, frozen=True):
 
 _FRESH = """
 fresh as (
-    insert into hookline.deliveries (id, source, key, conflict_of, type, status, reason, secret, headers, body)
-    select id, source, key, conflict_of, type, status, reason, secret, headers, body
+    insert into hookline.deliveries
+           (id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed)
+    select id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed
       from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::json[], $10::bytea[])
-           as given (id, source, key, conflict_of, type, status, reason, secret, headers, body)
+                  $9::json[], $10::bytea[], $11::json[], $12::bool[])
+           as given (id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed)
      order by source, key
     on conflict do nothing
     returning id
@@ -72,16 +79,26 @@ fresh as (
 STORE = f"""
 with {_FRESH},
 new as materialized (
-    select * from unnest($11::uuid[], $12::text[], $13::int[], $14::text[], $15::smallint[], $16::float8[],
-                         $17::text[], $18::uuid[], $19::smallint[], $20::json[], $21::json[], $22::uuid[])
+    select * from unnest($13::uuid[], $14::text[], $15::int[], $16::text[], $17::smallint[], $18::float8[],
+                         $19::text[], $20::uuid[], $21::smallint[], $22::json[], $23::json[], $24::uuid[],
+                         $25::uuid[], $26::bool[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, position)
+                                     event_index, input, event, body_from, parent, attached, position)
      where delivery_id in (select id from fresh)
 ),
-{runs.CREATING}
+{runs.CREATING},
+arrived as (
+    insert into hookline.arrivals (delivery_id)
+    select distinct id from unnest($27::uuid[], $28::text[]) as happened (id, type)
+     where exists (select from hookline.waits where waits.type = happened.type) and id in (select id from fresh)
+    on conflict do nothing
+    returning delivery_id
+)
 select id, null::void from fresh
  union all
 (select id, {runs.ONE_HINT} from created)
+ union all
+(select null::uuid, pg_notify('hookline', 'arrived') from arrived limit 1)
 """  # noqa: S608 - constants
 
 KEEP = f"with {_FRESH} select id from fresh"  # noqa: S608 - a constant
@@ -102,8 +119,10 @@ select wanted.id as wanted, deliveries.id
 """
 
 RECONSIDER = """
-update hookline.deliveries set status = given.status, reason = given.reason, type = given.type
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as given (id, status, reason, type)
+update hookline.deliveries
+   set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[])
+       as given (id, status, reason, type, events, mixed)
  where deliveries.id = given.id and deliveries.status = 'quarantined'
 """
 
@@ -116,10 +135,18 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     The first of a source and key is kept as it is. The same again is a duplicate, and if the first was
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
     """
+    async with connection.transaction():
+        await waits.meet(connection)
+        return await _store(connection, new)
+
+
+async def _store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stored]:
     wanted = [run for each in new for run in each.runs]
-    async with scopes.filling(connection, ((run.job, run.scope) for run in wanted if run.scope is not None)):
-        rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted))
-    stored = {row["id"] for row in rows}
+    held = await scopes.lock(connection, ((run.job, run.scope) for run in wanted if run.scope is not None))
+    stored = {
+        row["id"] for row in await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
+    }
+    await scopes.promote(connection, held)
     fresh = [each for each in new if each.id in stored]
     there = await runs.existing(connection, [run for each in fresh for run in each.runs if run.id not in stored])
     settled = {
@@ -127,8 +154,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
         for each in fresh
     }
     if repeated := [each for each in new if each.id not in stored]:
-        async with connection.transaction():
-            settled |= await _store_again(connection, repeated)
+        settled |= await _store_again(connection, repeated)
     return [settled[each.id] for each in new]
 
 
@@ -141,6 +167,7 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) 
         if firsts[each.id]["same"] and firsts[each.id]["status"] == "quarantined"
     }
     await _reconsider(connection, list(again.values()))
+    await waits.arrive(connection, list(zip(*_types(list(again.values())), strict=True)))
     await runs.create(connection, [run for each in again.values() for run in each.runs])
     beside = await _keep_beside(connection, [each for each in repeated if not firsts[each.id]["same"]], firsts)
     started = await _started(connection, [first["id"] for first in firsts.values()])
@@ -171,7 +198,15 @@ def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple
         [each.secret for each in new],
         [each.headers for each in new],
         [each.body for each in new],
+        [each.events for each in new],
+        [each.mixed for each in new],
     )
+
+
+def _types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    """Which types of events somebody may wait for each delivery has."""
+    happened = [(each.id, type_) for each in new for type_ in (*each.types, waits.ANY) if each.events is not None]
+    return [id_ for id_, _ in happened], [type_ for _, type_ in happened]
 
 
 def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
@@ -190,6 +225,8 @@ async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> N
             [each.status for each in again],
             [each.reason for each in again],
             [each.type for each in again],
+            [each.events for each in again],
+            [each.mixed for each in again],
         )
 
 

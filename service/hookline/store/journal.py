@@ -1,4 +1,4 @@
-"""The journal: the recorded outcomes of a run's steps, each written once."""
+"""The journal: what became of each call of a run, its outcome written once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from msgspec import Struct
 
 from hookline.store.database import Connection
 
-Kind = Literal["step"]
-Outcome = Literal["started", "retrying", "succeeded", "failed"]
+Kind = Literal[
+    "step", "sleep", "signal", "event", "callback", "child", "start", "send", "poll", "value", "var", "patch",
+    "gather", "map", "race", "undo",
+]  # fmt: skip
+Outcome = Literal["started", "intent", "retrying", "waiting", "abandoned", "succeeded", "failed"]
 
 
 class Record(Struct, frozen=True):
@@ -23,10 +26,10 @@ class Record(Struct, frozen=True):
         claim: the claim of the run that it was written under.
         attempt: which try of the call this is, from 1.
         arguments: a fingerprint of what the call was given, to notice when a replay gives something else.
-        output: JSON.
+        output: JSON; of a call that is not settled, how far it came.
         error: JSON `{type, message, traceback}`.
         elapsed: seconds since the call began.
-        pause: seconds until the next try, of a call that is being retried.
+        pause: seconds until it goes on by itself, of a call that waits or is being retried; `None` if it does not.
     """
 
     run: UUID
@@ -34,13 +37,13 @@ class Record(Struct, frozen=True):
     position: int
     claim: int
     attempt: int
-    kind: Kind
+    kind: str
     state: Outcome
     arguments: bytes | None = None
     output: bytes | None = None
     error: bytes | None = None
     elapsed: float = 0.0
-    pause: float = 0.0
+    pause: float | None = None
 
     @property
     def settled(self) -> bool:
@@ -54,16 +57,16 @@ insert into hookline.journal
         due_at)
 select run_id, key, position, claim, attempt, kind, state, arguments, output, error,
        now() - make_interval(secs => elapsed), case when state in ('succeeded', 'failed') then now() end,
-       case when state = 'retrying' then now() + make_interval(secs => pause) end
+       case when state in ('retrying', 'waiting') then now() + make_interval(secs => pause) end
   from unnest($1::uuid[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::bytea[],
               $9::json[], $10::json[], $11::float8[], $12::float8[])
        as given (run_id, key, position, claim, attempt, kind, state, arguments, output, error, elapsed, pause)
 on conflict (run_id, key) do update
    set position = excluded.position, claim = excluded.claim, attempt = excluded.attempt,
        state = excluded.state, arguments = excluded.arguments, output = excluded.output,
-       error = excluded.error, started_at = excluded.started_at, finished_at = excluded.finished_at,
-       due_at = excluded.due_at
- where journal.state in ('started', 'retrying') and journal.claim <= excluded.claim
+       error = excluded.error, finished_at = excluded.finished_at, due_at = excluded.due_at,
+       started_at = case when excluded.kind = 'step' then excluded.started_at else journal.started_at end
+ where journal.state not in ('succeeded', 'failed') and journal.claim <= excluded.claim
 """
 
 
@@ -92,7 +95,7 @@ async def write(connection: Connection, records: Sequence[Record]) -> None:
 
 READ = """
 select run_id, key, position, claim, attempt, kind, state, arguments, output, error, 0::float8 as elapsed,
-       greatest(coalesce(extract(epoch from due_at - now()), 0), 0)::float8 as pause
+       case when due_at is not null then greatest(extract(epoch from due_at - now()), 0)::float8 end as pause
   from hookline.journal where run_id = any($1) order by run_id, position
 """
 

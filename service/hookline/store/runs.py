@@ -1,4 +1,4 @@
-"""Runs: how they come to be, and how an operator ends one."""
+"""Runs: how they come to be, each once, whoever asks for it and however often."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from hookline.errors import IllegalTransition
 from hookline.store import scopes
 from hookline.store.database import Connection
-from hookline.store.states import TERMINAL
-
-WAKE = "select pg_notify('hookline', $1)"
-"""A hint, one to a transaction: there is work (`due`), or a run of some worker is wanted (`control`)."""
 
 
 class NewRun(Struct, frozen=True):
@@ -24,6 +19,8 @@ class NewRun(Struct, frozen=True):
         input: JSON; `None` when it is the body of the delivery `delivery`, which is not copied.
         event: the envelope of the event that started it, JSON.
         event_index: which of its delivery's events that is.
+        parent: the run that asked for it.
+        attached: whether its parent waits for it, and takes it along when it ends.
         delay: seconds from now until it is due.
     """
 
@@ -38,14 +35,17 @@ class NewRun(Struct, frozen=True):
     delivery: UUID | None = None
     event: bytes | None = None
     event_index: int | None = None
+    parent: UUID | None = None
+    attached: bool = False
 
 
 CREATING = """
 created as (
     insert into hookline.runs
-           (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index)
+           (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index, parent_id,
+            attached)
     select id, job, version, scope, case when scope is null then 'queued' else 'blocked' end,
-           priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index
+           priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index, parent, attached
       from new order by position
     on conflict do nothing
     returning id
@@ -63,9 +63,9 @@ ONE_HINT = "case when row_number() over () = 1 then pg_notify('hookline', 'due')
 CREATE = f"""
 with new as materialized (
     select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
-                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[])
+                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[], $13::uuid[], $14::bool[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, position)
+                                     event_index, input, event, body_from, parent, attached, position)
 ),
 {CREATING}
 select id, {ONE_HINT} from created
@@ -87,6 +87,8 @@ def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
         [run.input for run in runs],
         [run.event for run in runs],
         [run.delivery if run.input is None else None for run in runs],
+        [run.parent for run in runs],
+        [run.attached for run in runs],
     )
 
 
@@ -135,40 +137,3 @@ async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID,
         [run.event_index for run in runs],
     )
     return {row["wanted"]: row["id"] for row in rows}
-
-
-SCOPE_OF = "select job, scope from hookline.runs where id = $1"
-
-LOCKED_STATE = "select state from hookline.runs where id = $1 for update"
-
-CANCEL = """
-update hookline.runs set state = 'cancelled', finished_at = now(), reason = 'cancelled by an operator'
- where id = $1
-"""
-
-ASK_TO_CANCEL = "update hookline.runs set control = 'cancel' where id = $1"
-
-
-async def cancel(connection: Connection, run: UUID) -> tuple[str, str]:
-    """Cancel `run`, or have its worker cancel it; returns its job and the state that it was in.
-
-    Raises:
-        LookupError: there is no such run.
-        IllegalTransition: it has ended.
-    """
-    async with connection.transaction():
-        row = await connection.fetchrow(SCOPE_OF, run)
-        if row is None:
-            raise LookupError(f"no run {run}")
-        held = await scopes.lock(connection, [(row["job"], row["scope"])] if row["scope"] is not None else [])
-        state: str = await connection.fetchval(LOCKED_STATE, run)
-        if state in TERMINAL:
-            raise IllegalTransition(f"run {run} is {state} already")
-        if state == "running":
-            await connection.execute(ASK_TO_CANCEL, run)
-            await connection.execute(WAKE, "control")
-        else:
-            await connection.execute(CANCEL, run)
-            await scopes.promote(connection, held)
-            await connection.execute(WAKE, "due")
-    return row["job"], state

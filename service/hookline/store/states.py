@@ -10,11 +10,11 @@ STATES: Final[tuple[State, ...]] = get_args(State)
 TERMINAL: Final[frozenset[State]] = frozenset({"succeeded", "failed", "cancelled"})
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
-    "blocked": frozenset({"queued", "cancelled"}),
-    "queued": frozenset({"running", "cancelled"}),
+    "blocked": frozenset({"queued", "paused", "cancelled"}),
+    "queued": frozenset({"running", "paused", "cancelled"}),
     "running": frozenset({"succeeded", "failed", "cancelled", "queued", "waiting", "paused"}),
-    "waiting": frozenset({"queued", "cancelled"}),
-    "paused": frozenset({"queued", "cancelled"}),
+    "waiting": frozenset({"queued", "paused", "cancelled"}),
+    "paused": frozenset({"queued", "blocked", "cancelled"}),
     "succeeded": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),

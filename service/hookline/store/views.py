@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 
 from hookline.store.database import Connection
 
 _RUN = """
 runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
 runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as parent, runs.reason,
-runs.attempt, runs.worker_id as worker
+runs.attempt, runs.worker_id as worker, runs.forked_from, runs.data_deletion
 """
 
 RUNS = f"""
@@ -45,6 +47,15 @@ select {_RUN}, event, input, body, output, error
   left join hookline.deliveries on deliveries.id = body_from
  where runs.id = $1
 """  # noqa: S608 - a constant
+
+STATE = "select state from hookline.runs where id = $1"
+
+
+async def state(connection: Connection, run: UUID) -> str | None:
+    """The state of `run`; `None` if there is no such run."""
+    found: str | None = await connection.fetchval(STATE, run)
+    return found
+
 
 JOURNAL = """
 select key, kind, state, attempt, output, error, started_at, finished_at
@@ -80,6 +91,97 @@ async def deliveries(
 ) -> list[asyncpg.Record]:
     """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before."""
     return await connection.fetch(DELIVERIES, source, status, before, limit)
+
+
+FITTING = """
+select id from hookline.runs
+ where ($1::text is null or job = $1)
+   and ($2::text is null or scope = $2)
+   and ($3::text is null or state = $3)
+   and ($4::timestamptz is null or created_at >= $4)
+   and ($5::timestamptz is null or created_at < $5)
+   and (state not in ('succeeded', 'failed', 'cancelled')) = $6
+ order by id limit $7
+"""
+
+
+async def fitting(
+    connection: Connection,
+    *,
+    job: str | None,
+    scope: str | None,
+    state: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    unfinished: bool,
+    limit: int,
+) -> list[UUID]:
+    """The oldest runs that fit, either among those that have ended or among the others."""
+    return [row["id"] for row in await connection.fetch(FITTING, job, scope, state, since, until, unfinished, limit)]
+
+
+AHEAD = """
+select id, state from hookline.runs
+ where job = $1 and scope = $2 and seq < $3 and state in ('blocked', 'queued', 'running', 'waiting', 'paused')
+ order by seq limit 1
+"""
+
+OPEN_WAITS = """
+select key, kind, state, due_at, output from hookline.journal
+ where run_id = $1 and state in ('started', 'intent', 'retrying', 'waiting') and kind <> 'undo'
+ order by position
+"""
+
+VARIABLES = """
+select key, output from hookline.journal where run_id = $1 and kind = 'var' and state = 'succeeded' order by position
+"""
+
+HELD = """
+select name, count(*) as held from hookline.signals where run_id = $1 and taken_by is null group by name order by name
+"""
+
+UNDERNEATH = """
+select seq, control, mail, losses, claims, worker_id, data_deletion, forked_from,
+       job || '@' || version = any (array(select unnest(offers) from hookline.workers where expires_at > now()))
+           as offered,
+       due_at > now() as early
+  from hookline.runs where id = $1
+"""
+
+OFFSPRING = "select id, job, state, attached from hookline.runs where parent_id = $1 order by id limit 1000"
+
+FORKS = "select id, state from hookline.runs where forked_from = $1 order by id"
+
+
+async def variables(connection: Connection, run: UUID) -> dict[str, bytes]:
+    """What `run` last set under each name, JSON."""
+    rows = await connection.fetch(VARIABLES, run)
+    return {row["key"].rpartition("/")[2].removeprefix("var:").partition("#")[0]: row["output"] for row in rows}
+
+
+class Insight(Struct, frozen=True):
+    """What there is to know of a run that explains why it does what it does."""
+
+    underneath: asyncpg.Record
+    ahead: asyncpg.Record | None
+    waits: list[asyncpg.Record]
+    held: list[asyncpg.Record]
+    children: list[asyncpg.Record]
+
+
+async def insight(connection: Connection, row: asyncpg.Record) -> Insight:
+    """What explains the state of a run, `row` as `run` returns it."""
+    underneath = await connection.fetchrow(UNDERNEATH, row["id"])
+    assert underneath is not None  # noqa: S101 - it was just read
+    scoped = row["scope"] is not None and row["state"] == "blocked"
+    ahead = await connection.fetchrow(AHEAD, row["job"], row["scope"], underneath["seq"]) if scoped else None
+    return Insight(
+        underneath,
+        ahead,
+        await connection.fetch(OPEN_WAITS, row["id"]),
+        await connection.fetch(HELD, row["id"]),
+        await connection.fetch(OFFSPRING, row["id"]),
+    )
 
 
 UNFINISHED = """

@@ -31,42 +31,50 @@ update hookline.workers
 returning id
 """
 
-CONTROLLED = """
-select coalesce(array_agg(id), '{}') from hookline.runs where worker_id = $1 and control is not null
-"""
+Wanted = tuple[UUID, str]
+"""A run, and what is wanted of it: `cancel`, `pause`, or `mail` if something has come for it."""
+
+_WANTED = (
+    "select id || coalesce(control, 'mail') from hookline.runs where worker_id = $1 and (control is not null or mail)"
+)
+
+CONTROLLED = f"select array({_WANTED})"
 
 
-async def renew(connection: Connection, worker: UUID, lease: float, running: int) -> list[UUID]:
-    """Extend the lease of `worker`, and return its runs that an operator wants something of.
+async def renew(connection: Connection, worker: UUID, lease: float, running: int) -> list[Wanted]:
+    """Extend the lease of `worker`, and return its runs that somebody wants something of.
 
     Raises:
         LeaseLost: the worker was declared dead; it can never be renewed again.
     """
     if await connection.fetchval(RENEW, worker, lease, running) is None:
         raise LeaseLost(f"worker {worker} was declared dead")
-    controlled: list[UUID] = await connection.fetchval(CONTROLLED, worker)
-    return controlled
+    return _wanted(await connection.fetchval(CONTROLLED, worker))
 
 
-FENCE = """
+FENCE = f"""
 with me as materialized (select id from hookline.workers where id = $1 for key share)
-select array(select id from hookline.runs where worker_id = $1 and control is not null) from me
-"""
+select array({_WANTED}) from me
+"""  # noqa: S608 - a constant
 
 
-async def fence(connection: Connection, worker: UUID) -> list[UUID]:
+async def fence(connection: Connection, worker: UUID) -> list[Wanted]:
     """Lock the row of `worker` for this transaction, so that nobody can declare it dead before the commit.
 
-    Every transaction that writes as a worker calls this first. Returns its runs that an operator wants
+    Every transaction that writes as a worker calls this first. Returns its runs that somebody wants
     something of.
 
     Raises:
         LeaseLost: the row is gone, so nothing may be written.
     """
-    controlled: list[UUID] | None = await connection.fetchval(FENCE, worker)
-    if controlled is None:
+    wanted: list[str] | None = await connection.fetchval(FENCE, worker)
+    if wanted is None:
         raise LeaseLost(f"worker {worker} was declared dead")
-    return controlled
+    return _wanted(wanted)
+
+
+def _wanted(told: list[str]) -> list[Wanted]:
+    return [(UUID(each[:36]), each[36:]) for each in told]
 
 
 ANY_EXPIRED = "select exists (select from hookline.workers where expires_at < now())"

@@ -9,6 +9,8 @@ import asyncpg
 import msgspec
 from starlette.responses import Response
 
+from hookline.store.views import Insight
+
 
 def json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`content` as a JSON response; ids and times are written as text."""
@@ -36,6 +38,50 @@ def run_with_data(row: asyncpg.Record, journal: Iterable[asyncpg.Record]) -> dic
         "error": _raw(told["error"]),
         "journal": [dict(each) | {"output": _raw(each["output"]), "error": _raw(each["error"])} for each in journal],
     }
+
+
+def debugged(
+    row: asyncpg.Record, journal: Iterable[asyncpg.Record], insight: Insight, variables: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """A run with all that explains why it does what it does."""
+    underneath = insight.underneath
+    return run_with_data(row, journal) | {
+        "why": _why(row, insight),
+        "offered": underneath["offered"],
+        "control": underneath["control"],
+        "losses": underneath["losses"],
+        "claims": underneath["claims"],
+        "variables": {name: msgspec.Raw(value) for name, value in variables.items()},
+        "waits": [
+            {"key": each["key"], "kind": each["kind"], "state": each["state"], "due_at": each["due_at"]}
+            for each in insight.waits
+        ],
+        "held": {each["name"]: each["held"] for each in insight.held},
+        "children": [dict(each) for each in insight.children],
+    }
+
+
+def _why(row: asyncpg.Record, insight: Insight) -> str:
+    """Why the run is not running, or that it is, in one sentence."""
+    underneath, state = insight.underneath, row["state"]
+    if state == "blocked" and insight.ahead is not None:
+        return f"run {insight.ahead['id']} of the same scope is {insight.ahead['state']} and goes first"
+    if state == "paused":
+        return f"it is paused: {row['reason']}"
+    if state == "running":
+        asked = f", and has been asked to {underneath['control']}" if underneath["control"] else ""
+        return f"worker {underneath['worker_id']} runs it{asked}"
+    if state in ("queued", "blocked") and not underneath["offered"]:
+        return f"no live worker offers {row['job']} version {row['version']}"
+    if state == "queued":
+        return (
+            f"it is due at {row['due_at']:%Y-%m-%d %H:%M:%S%z}"
+            if underneath["early"]
+            else "it is due: a worker with a free slot takes it"
+        )
+    if state == "waiting":
+        return "it waits for " + (", ".join(f"{each['kind']} {each['key']}" for each in insight.waits[:5]) or "a time")
+    return f"it has {state}"
 
 
 def _raw(stored: bytes | None) -> msgspec.Raw | None:

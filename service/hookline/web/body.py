@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from hookline.errors import Unavailable
 from hookline.web.problems import Problem
+
+T = TypeVar("T")
 
 MOST_HEADERS, MOST_HEADER_BYTES = 100, 65_536
 
@@ -133,3 +136,36 @@ def media_type(request: Request) -> str:
     """The media type that the request declares, in lower case; empty if it declares none, or several."""
     declared = request.headers.getlist("content-type")
     return declared[0].partition(";")[0].strip().lower() if len(declared) == 1 else ""
+
+
+class Inlet:
+    """The way in for bodies that are JSON of a known shape.
+
+    Args:
+        gate: what all bodies together may be.
+        limits: what each may be.
+    """
+
+    def __init__(self, gate: Gate, limits: Limits) -> None:
+        self._gate = gate
+        self._limits = limits
+
+    @asynccontextmanager
+    async def json(self, request: Request, shape: type[T]) -> AsyncIterator[T]:
+        """The body as `shape`, an empty one as if it were `{}`; it counts as in flight until the block ends.
+
+        Raises:
+            Problem: 400 not JSON, 415 not declared to be, 422 not of that shape, and what `read` raises.
+        """
+        declared = media_type(request)
+        if declared != "application/json" and (declared or request.headers.get("content-length", "0") != "0"):
+            raise Problem(415, "send application/json", close=True)
+        with self._gate.passing() as share:
+            body = await read(request, share, self._limits)
+            try:
+                parsed = msgspec.json.decode(body or b"{}", type=shape)
+            except msgspec.ValidationError as error:
+                raise Problem(422, str(error)) from None
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise Problem(400, f"the body is not JSON: {error}") from None
+            yield parsed

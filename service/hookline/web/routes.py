@@ -17,8 +17,10 @@ from hookline.store.database import Database
 from hookline.web import answers, problems
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
+from hookline.web.api.steering import Steering
 from hookline.web.auth import Guard
-from hookline.web.body import Gate, Limits
+from hookline.web.body import Gate, Inlet, Limits
+from hookline.web.callbacks import Callbacks
 from hookline.web.health import Health, Slack
 from hookline.web.webhooks import Webhooks
 
@@ -43,7 +45,10 @@ def application(
     limits = Limits(settings.max_body, settings.body_timeout)
     webhooks = Webhooks(intake, sources, gate, limits)
     health = Health(database, schema, slack)
-    runs = Runs(database, intake, gate, limits)
+    inlet = Inlet(gate, limits)
+    runs = Runs(database, intake, inlet)
+    steering = Steering(database, intake, inlet, app.latest)
+    callbacks = Callbacks(database, intake, gate, limits)
     listings = Listings(database, app.latest)
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
     return Starlette(
@@ -52,6 +57,9 @@ def application(
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
             Route("/webhooks/{source}", webhooks.post, methods=["POST"]),
+            Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
+            Route("/callbacks/{ticket}", callbacks.complete, methods=["POST"]),
+            Route("/callbacks/{ticket}/heartbeat", callbacks.beat, methods=["POST"]),
             Mount(
                 "/api",
                 routes=[
@@ -59,7 +67,15 @@ def application(
                     Route("/jobs/{name}/runs", runs.start, methods=["POST"]),
                     Route("/runs", runs.list, methods=["GET"]),
                     Route("/runs/{id}", runs.show, methods=["GET"]),
-                    Route("/runs/{id}/cancel", runs.cancel, methods=["POST"]),
+                    Route("/runs/{action}", steering.many, methods=["POST"]),
+                    Route("/runs/{id}/await", steering.await_, methods=["GET"]),
+                    Route("/runs/{id}/debug", steering.debug, methods=["GET"]),
+                    Route("/runs/{id}/data", steering.delete_data, methods=["DELETE"]),
+                    Route("/runs/{id}/retry", steering.retry, methods=["POST"]),
+                    Route("/runs/{id}/fork", steering.fork, methods=["POST"]),
+                    Route("/runs/{id}/signals", steering.signal, methods=["POST"]),
+                    Route("/runs/{id}/callbacks/{key:path}", steering.complete, methods=["POST"]),
+                    Route("/runs/{id}/{action}", steering.act, methods=["POST"]),
                     Route("/workers", listings.workers, methods=["GET"]),
                     Route("/deliveries", listings.deliveries, methods=["GET"]),
                 ],

@@ -61,3 +61,15 @@ def id_(request: Request, noun: str) -> UUID:
         return UUID(request.path_params["id"])
     except ValueError:
         raise Problem(404, f"there is no {noun} {request.path_params['id'][:50]!r}") from None
+
+
+def seconds(request: Request, name: str, default: float, most: float) -> float:
+    """The parameter `name` as a number of seconds; raises `Problem` 422."""
+    given = request.query_params.get(name)
+    try:
+        found = default if given is None else float(given)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= most:
+        raise Problem(422, f"{name} is from 0 to {most:g} seconds, not {str(given)[:20]!r}")
+    return found

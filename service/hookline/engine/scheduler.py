@@ -1,0 +1,99 @@
+"""The scheduler: makes due what waited for a time or an event that has come, and says when there is work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import asyncpg
+
+from hookline import telemetry
+from hookline.engine import patterns
+from hookline.engine.scrub import scrub_requested
+from hookline.jobs.job import Job
+from hookline.store import claims, waits
+from hookline.store.database import AWAY, Database
+
+CHANNEL = "hookline"
+
+
+class Scheduler:
+    """Looks once every `poll` seconds, when something is about to be due, and when Postgres hints at anything.
+
+    It listens on a connection of its own; a hint may be lost, so looking remains the truth. Every replica runs one;
+    they need not agree, since a row is turned only once.
+
+    Args:
+        offers: the `job@version` whose due runs matter.
+        jobs: the latest version of each, by name.
+        poll: seconds between two looks while nobody hints at anything.
+        heard: called with `due` when there may be runs to claim, with `control` when somebody wants something of one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        offers: Sequence[str],
+        jobs: Mapping[str, Job],
+        poll: float,
+        heard: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._offers = offers
+        self._jobs = jobs
+        self._poll = poll
+        self._heard = heard
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look until cancelled, on a new connection whenever the old one is lost."""
+        while True:
+            connection: asyncpg.Connection[asyncpg.Record] | None = None
+            try:
+                connection = await self._database.connect()
+                await connection.add_listener(CHANNEL, self._on_notification)
+                self._heard("due")
+                while True:
+                    self._wake.clear()
+                    await self._pause(await self._look(connection))
+            except AWAY as error:
+                telemetry.log.warning("scheduler.disconnected", error=repr(error))
+                await asyncio.sleep(0.5)
+            finally:
+                if connection is not None:
+                    connection.terminate()
+
+    async def _look(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
+        """Turn what is to be turned; returns in how many seconds there will be more."""
+        seen = await claims.look(connection, self._offers)
+        while seen["arrived"] and await waits.route(connection, _about, _fits):
+            pass
+        if seen["deletions"]:
+            await scrub_requested(connection, self._jobs)
+        if seen["next"] is not None and seen["next"] <= 0:
+            while await claims.rise(connection):
+                pass
+            return 0.0
+        if seen["due"]:
+            self._heard("due")
+        return self._poll if seen["next"] is None else min(self._poll, seen["next"])
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def _on_notification(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload == "arrived":
+            self._wake.set()
+        else:
+            self._heard(str(payload))
+
+
+def _about(delivery: asyncpg.Record) -> tuple[Sequence[str], Sequence[str]]:
+    return patterns.about(patterns.events(delivery["events"], delivery["body"]))
+
+
+def _fits(delivery: asyncpg.Record, pattern: bytes) -> Sequence[int]:
+    return patterns.fitting(patterns.events(delivery["events"], delivery["body"]), pattern)

@@ -1,0 +1,195 @@
+"""Waits for events: who waits for which, and how what arrives finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from msgspec import Struct
+
+from hookline.store import signals
+from hookline.store.database import Connection
+
+ANY = "*"
+"""The type of a wait whose own types are globs, which no index knows."""
+
+MEET = 0x686F6F6C
+"""The advisory lock on which events and waits meet."""
+
+ALONE = f"select pg_advisory_xact_lock({MEET})"
+
+TOGETHER = f"select pg_advisory_xact_lock_shared({MEET})"
+
+
+async def meet(connection: Connection) -> None:
+    """Keep waits from being stored until this transaction, which stores deliveries, has ended.
+
+    Whether anybody waits for them is to be read in a later statement.
+    """
+    await connection.execute(TOGETHER)
+
+
+class NewWait(Struct, frozen=True):
+    """A wait for one type of events.
+
+    Args:
+        key: the wait's own in its run's journal.
+        type: the type that it picks, with all its sub-types, or `ANY`.
+        anchor: `field=value` that an event must have; empty if nothing can be said.
+        pattern: JSON of the types and filters.
+    """
+
+    run: UUID
+    key: str
+    type: str
+    anchor: str
+    pattern: bytes
+
+
+SUBSCRIBE = """
+insert into hookline.waits (run_id, key, type, anchor, pattern)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[])
+on conflict do nothing
+"""
+
+
+async def subscribe(connection: Connection, waits: Sequence[NewWait]) -> None:
+    """Store `waits`; what is committed before this transaction is not seen by them, so they look back after it."""
+    if waits:
+        await connection.execute(ALONE)
+        await connection.execute(
+            SUBSCRIBE,
+            [each.run for each in waits],
+            [each.key for each in waits],
+            [each.type for each in waits],
+            [each.anchor for each in waits],
+            [each.pattern for each in waits],
+        )
+
+
+UNSUBSCRIBE = """
+delete from hookline.waits using unnest($1::uuid[], $2::text[]) as given (run_id, key)
+ where waits.run_id = given.run_id and (given.key is null or waits.key = given.key)
+"""
+
+
+async def unsubscribe(connection: Connection, waits: Sequence[tuple[UUID, str | None]]) -> None:
+    """Forget waits, by run and key; a key that is `None` is all of the run's."""
+    if waits:
+        await connection.execute(UNSUBSCRIBE, [run for run, _ in waits], [key for _, key in waits])
+
+
+ARRIVE = """
+insert into hookline.arrivals (delivery_id)
+select distinct id from unnest($1::uuid[], $2::text[]) as given (id, type)
+ where exists (select from hookline.waits where waits.type = given.type)
+on conflict do nothing
+"""
+
+
+async def arrive(connection: Connection, types: Sequence[tuple[UUID, str]]) -> None:
+    """Note those deliveries of which somebody waits for an event of one of `types`; `meet` comes before."""
+    if types:
+        await connection.execute(ARRIVE, [id_ for id_, _ in types], [type_ for _, type_ in types])
+
+
+_EVENTS = "deliveries.id, deliveries.events, deliveries.body, deliveries.received_at"
+
+LOOK_BACK = f"""
+with found as (
+    select id from unnest($3::text[]) as wanted (type)
+      join hookline.deliveries on deliveries.type collate "C" = wanted.type and id > $2
+     union
+    select id from unnest($3::text[]) as wanted (type)
+      join hookline.deliveries on deliveries.type collate "C" > wanted.type || '.'
+       and deliveries.type collate "C" < wanted.type || '/' and id > $2
+     union
+    select id from hookline.deliveries where mixed and id > $2
+     union
+    select id from hookline.deliveries where '*' = any($3) and id > $2
+)
+select {_EVENTS} from found join hookline.deliveries using (id)
+ where received_at >= $1 and events is not null
+ order by id limit $4
+"""  # noqa: S608 - constants
+
+
+async def look_back(
+    connection: Connection, types: Sequence[str], since: datetime, after: UUID, limit: int
+) -> list[asyncpg.Record]:
+    """Deliveries since `since` with an id behind `after` that may hold an event of one of `types`, the oldest first."""
+    return await connection.fetch(LOOK_BACK, since, after, list(types), limit)
+
+
+TAKE_ARRIVALS = f"""
+with taken as (
+    delete from hookline.arrivals where delivery_id in (
+        select delivery_id from hookline.arrivals order by delivery_id limit 50 for update skip locked)
+    returning delivery_id
+)
+select {_EVENTS} from taken join hookline.deliveries on id = delivery_id order by id
+"""  # noqa: S608 - constants
+
+WAITING = """
+select run_id, key, pattern from hookline.waits where type = any($1) and anchor = any($2)
+"""
+
+ROUTE = """
+insert into hookline.signals (id, run_id, name, delivery_id, event_index)
+select gen_random_uuid(), run_id, name, delivery_id, event_index
+  from unnest($1::uuid[], $2::text[], $3::uuid[], $4::smallint[]) as given (run_id, name, delivery_id, event_index)
+on conflict do nothing
+"""
+
+
+async def route(
+    connection: Connection,
+    about: Callable[[asyncpg.Record], tuple[Sequence[str], Sequence[str]]],
+    fits: Callable[[asyncpg.Record, bytes], Sequence[int]],
+) -> int:
+    """Turn the events of what has arrived into signals of the runs that wait for them; returns how many arrived.
+
+    Args:
+        about: of a delivery, the types and anchors by which waits for its events are found.
+        fits: of a delivery and a wait's pattern, the indices of the events that fit.
+    """
+    async with connection.transaction():
+        arrived = await connection.fetch(TAKE_ARRIVALS)
+        rows: list[tuple[UUID, str, UUID, int]] = []
+        for delivery in arrived:
+            types, anchors = about(delivery)
+            for wait in await connection.fetch(WAITING, types, anchors):
+                rows += [
+                    (wait["run_id"], f"event:{wait['key']}", delivery["id"], index)
+                    for index in fits(delivery, wait["pattern"])
+                ]
+        if rows:
+            await signals.lock(connection, (run for run, *_ in rows))
+            columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+            await connection.execute(ROUTE, *columns)
+            await signals.ring(connection, list({run for run, *_ in rows}))
+    return len(arrived)
+
+
+ROUTED = f"""
+select signals.id as signal, signals.event_index, {_EVENTS}
+  from hookline.signals join hookline.deliveries on deliveries.id = signals.delivery_id
+ where run_id = $1 and name = $2 and taken_by is null
+ order by signals.seq
+"""  # noqa: S608 - constants
+
+
+async def routed(connection: Connection, run: UUID, mailbox: str) -> list[asyncpg.Record]:
+    """The events that were turned into signals of `run`, the first first."""
+    return await connection.fetch(ROUTED, run, mailbox)
+
+
+DROP = "delete from hookline.signals where id = any($1)"
+
+
+async def drop(connection: Connection, signals_: Sequence[UUID]) -> None:
+    """Forget signals that turned out not to fit, or that were taken by way of looking back."""
+    await connection.execute(DROP, signals_)
