@@ -209,11 +209,10 @@ async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: 
             schema=migrate.known(), slack=None,
         )  # fmt: skip
         server = Server(answering, listening, drain=1)
-        async with asyncio.TaskGroup() as together:
-            serving = together.create_task(server.run())
+        serving = asyncio.create_task(server.run())
+        try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                try:
-                    yield Site(house, client, port)
-                finally:
-                    server.stop()
+                yield Site(house, client, port)
+        finally:
+            server.stop()
             await serving

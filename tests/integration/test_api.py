@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from tests.support import Site, on_site
 
 from hookline import App, Context, step
+from hookline.store import migrate
 
 RUN_FIELDS = {
     "id", "job", "version", "scope", "state", "priority", "created_at", "started_at", "finished_at", "due_at",
@@ -178,7 +179,7 @@ async def test_everything_asks_for_a_token_where_there_are_tokens(dsn: str, meth
             answer = await site.client.request(method, path, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         let_in = await site.client.request(method, path, headers={"Authorization": "bearer two"})
-        assert let_in.status_code in (200, 404, 415)
+        assert let_in.status_code in (200, 404, 415, 422)
 
 
 async def test_without_tokens_only_this_machine_is_answered_and_no_page_in_its_browser(site: Site) -> None:
@@ -200,4 +201,4 @@ async def test_health_needs_no_token_and_readiness_looks_at_the_database(dsn: st
         assert (await site.client.get("/readyz")).status_code == 200
         await site.house.watch.connection.execute("update hookline.alembic_version set version_num = '9999'")
         answer = await site.client.get("/readyz")
-        assert (answer.status_code, answer.json()["schema"]) == (503, "is 9999, not 0001")
+        assert (answer.status_code, answer.json()["schema"]) == (503, f"is 9999, not {migrate.known()}")

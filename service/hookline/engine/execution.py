@@ -162,7 +162,7 @@ class Execution:
 
     async def recall(self, decision: Decision) -> bytes | None:
         """What was decided, as JSON; `None` if nothing was."""
-        record = await self._journal.ask(decision)
+        record = self._journal.recall(decision)
         return None if record is None else record.output
 
     async def decide(self, decision: Decision, output: bytes) -> None:

@@ -59,13 +59,18 @@ class Journal:
             if not self._replayed.is_set():
                 await self._catch_up(call)
             return None
-        if record.kind != call.kind:
+        self.recall(call)
+        if record.settled and record.arguments != call.fingerprint:
+            telemetry.log.warning("step.arguments_changed", step=call.key, effect="the recorded outcome stands")
+        return record
+
+    def recall(self, call: Call) -> Record | None:
+        """What was recorded of `call`, if anything was; raises `NonDeterminism` if that was something else."""
+        record = self.skip(call.key)
+        if record is not None and record.kind != call.kind:
             raise NonDeterminism(
                 f"the job asks for {call.kind} {call.key} where the journal holds {record.kind} {record.key}: {ADVICE}"
             )
-        self.skip(call.key)
-        if record.settled and record.arguments != call.fingerprint:
-            telemetry.log.warning("step.arguments_changed", step=call.key, effect="the recorded outcome stands")
         return record
 
     def skip(self, key: str) -> Record | None:
