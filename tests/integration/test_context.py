@@ -44,7 +44,9 @@ async def forward(house: House, run: UUID, **span: float) -> None:
     """Let time pass for `run`, by moving its rows."""
     back = timedelta(**span)
     async with house.database.session() as connection:
-        await connection.execute("update hookline.journal set due_at = due_at - $2::interval where run_id = $1", run, back)
+        await connection.execute(
+            "update hookline.journal set due_at = due_at - $2::interval where run_id = $1", run, back
+        )
         await connection.execute("update hookline.runs set due_at = due_at - $2::interval where id = $1", run, back)
 
 

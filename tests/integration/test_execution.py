@@ -410,7 +410,6 @@ async def test_a_job_that_swallows_everything_is_cancelled_all_the_same(dsn: str
         run = await house.start("work")
         await entered.wait()
         async with house.database.session() as connection:
-
             assert await control.cancel(connection, run, no_hooks) == "running"
         (row,) = await house.watch.ended(run)
 

@@ -67,19 +67,7 @@ class Execution:
         self._undo: list[Undo] = []
         self._parking = Parking(self._on_idle)
         self._steps = Steps(journal, self._parking, services.threads)
-        self._waits = Waits(journal, self._parking, services)
-        self._handlers: dict[type[Call], Handler] = {
-            StepCall: self._steps.do,
-            Undo: self._steps.do,
-            Poll: self._steps.poll,
-            Note: self._steps.note,
-            Sleep: self._waits.sleep,
-            WaitForSignal: self._waits.signal,
-            WaitForEvent: self._waits.event,
-            WaitForCallback: self._waits.callback,
-            Child: self._waits.child,
-            Send: self._waits.send,
-        }
+        self._waiting: Waits | None = None
 
     async def run(self) -> Finish | None:
         """Call the job; returns how its run is to be given up, or `None` if nothing may be written of it."""
@@ -93,6 +81,7 @@ class Execution:
             return self._accompanied(finish)
         finally:
             self._task = None
+            self._parking.close()
             self._note_interrupt(GivenBack("this execution is over"))
             if timer is not None:
                 timer.cancel()
@@ -121,7 +110,8 @@ class Execution:
             case "pause":
                 self.close(Paused("paused by an operator"))
             case _:
-                self._waits.ring()
+                if self._waiting is not None:
+                    self._waiting.ring()
 
     # What an engine does for a Context
 
@@ -147,7 +137,7 @@ class Execution:
             if self._closing is not None:
                 await self._stay_out(call)
             try:
-                value = await self._handlers[type(call)](call, record)
+                value = await _HANDLERS[type(call)](self)(call, record)
             except Exception as error:
                 self._raised.append((error, call.key))
                 raise
@@ -258,9 +248,15 @@ class Execution:
         if finish is None:
             return None
         hooks = decide.hooks(finish, self._job, self._services.jobs) if self._job.hooks else ()
-        if not (hooks or self._waits.subscribed or self._waits.spawned):
+        if not hooks and self._waiting is None and not self._journal.is_resumed:
             return finish
         return replace(finish, hooks=hooks, waits=self._waits.subscribed, children=self._waits.spawned)
+
+    @property
+    def _waits(self) -> Waits:
+        if self._waiting is None:
+            self._waiting = Waits(self._journal, self._parking, self._services)
+        return self._waiting
 
     def _replay(self, call: Call, record: Record) -> Any:
         if isinstance(call, WaitForCallback) and call.opening:
@@ -295,3 +291,17 @@ class Execution:
                     return key
             error = error.__cause__ or error.__context__
         return None
+
+
+_HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
+    StepCall: lambda execution: execution._steps.do,
+    Undo: lambda execution: execution._steps.do,
+    Poll: lambda execution: execution._steps.poll,
+    Note: lambda execution: execution._steps.note,
+    Sleep: lambda execution: execution._waits.sleep,
+    WaitForSignal: lambda execution: execution._waits.signal,
+    WaitForEvent: lambda execution: execution._waits.event,
+    WaitForCallback: lambda execution: execution._waits.callback,
+    Child: lambda execution: execution._waits.child,
+    Send: lambda execution: execution._waits.send,
+}

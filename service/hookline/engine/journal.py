@@ -39,6 +39,11 @@ class Journal:
         """Whether something is recorded that the job has not asked for yet."""
         return bool(self._unasked)
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether anything was recorded under earlier claims."""
+        return bool(self._records)
+
     def has(self, kind: str) -> bool:
         """Whether a call of this kind is recorded."""
         return any(record.kind == kind for record in self._records.values())

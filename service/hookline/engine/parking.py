@@ -18,7 +18,7 @@ class Parking:
     """
 
     def __init__(self, on_idle: Callable[[float | None], None]) -> None:
-        self._on_idle = on_idle
+        self._on_idle: Callable[[float | None], None] | None = on_idle
         self._open = 0
         self._until: dict[str, float | None] = {}
         self._changed = 0.0
@@ -52,9 +52,13 @@ class Parking:
         if self._timer is None:
             self._timer = loop.call_later(GRACE, self._judge)
 
+    def close(self) -> None:
+        """Notice nothing any more."""
+        self._on_idle = None
+
     def _judge(self) -> None:
         self._timer = None
-        if not self._until:
+        if not self._until or self._on_idle is None:
             return
         loop = asyncio.get_running_loop()
         if loop.time() < self._changed + GRACE * 0.9:

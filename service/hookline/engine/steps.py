@@ -33,7 +33,8 @@ class Steps:
         self._journal = journal
         self._parking = parking
         self._threads = threads
-        self._current: set[CurrentStep] = set()
+        self._loop = asyncio.get_running_loop()
+        self._current: dict[CurrentStep, tuple[StepCall, asyncio.Timeout | None]] = {}
 
     def cancel(self) -> None:
         """Let the steps under way know that nobody wants their outcome any more."""
@@ -57,7 +58,7 @@ class Steps:
                     await self._journal.commit(call, "intent", attempt, output=_told(checkpoint))
                 else:
                     self._journal.note(call, "started", attempt, output=_told(checkpoint))
-                current = CurrentStep(self._journal.claim.id, call.key, attempt, checkpoint, _deaf)
+                current = CurrentStep(self._journal.claim.id, call.key, attempt, checkpoint, self._report)
                 attempted = self._attempt(call, current)
             try:
                 output = await attempted
@@ -103,7 +104,9 @@ class Steps:
                 key=call.key, position=call.position, step=call.step, args=(state,) if call.carries else (), kwargs={}
             )
             try:
-                output = await self._attempt(asked, CurrentStep(self._journal.claim.id, call.key, looks, None, _deaf))
+                output = await self._attempt(
+                    asked, CurrentStep(self._journal.claim.id, call.key, looks, None, self._report)
+                )
                 value = _read_back(call, output)
                 will_do = call.until(value)
                 failures = 0
@@ -139,16 +142,15 @@ class Steps:
         """Call the function once; returns what it returned as the JSON that is recorded."""
         step = call.step
         token = CURRENT.set(current)
-        self._current.add(current)
+        self._current[current] = call, None
         try:
             with telemetry.bound(step=call.key):
                 if step.timeout is None and step.heartbeat is None:
-                    current.report = self._reporter(call, current, None)
                     value = await call.invoke(self._threads)
                 else:
                     value = await self._watched(call, current)
         finally:
-            self._current.discard(current)
+            del self._current[current]
             CURRENT.reset(token)
         return _encoded(call, value)
 
@@ -157,7 +159,7 @@ class Steps:
         step = call.step
         try:
             async with asyncio.timeout(step.timeout) as whole, asyncio.timeout(step.heartbeat) as silence:
-                current.report = self._reporter(call, current, silence)
+                self._current[current] = call, silence
                 return await call.invoke(self._threads)
         except TimeoutError:
             if whole.expired():
@@ -166,18 +168,17 @@ class Steps:
                 raise TimeoutError(f"step {call.key} gave no sign of life for {step.heartbeat:g} s") from None
             raise
 
-    def _reporter(self, call: StepCall, current: CurrentStep, silence: asyncio.Timeout | None) -> Any:
-        """What `progress` calls, from whichever thread."""
-        loop = asyncio.get_running_loop()
-        state: Any = "intent" if call.step.once else "started"
+    def _report(self, current: CurrentStep, told: bytes) -> None:
+        """Note what a step tells of its progress, from whichever thread."""
+        self._loop.call_soon_threadsafe(self._note_progress, current, told)
 
-        def report(told: bytes) -> None:
-            if current in self._current:
-                self._journal.note(call, state, current.attempt, output=told)
-                if silence is not None and not silence.expired() and call.step.heartbeat is not None:
-                    silence.reschedule(loop.time() + call.step.heartbeat)
-
-        return lambda told: loop.call_soon_threadsafe(report, told)
+    def _note_progress(self, current: CurrentStep, told: bytes) -> None:
+        if current not in self._current:
+            return
+        call, silence = self._current[current]
+        self._journal.note(call, "intent" if call.step.once else "started", current.attempt, output=told)
+        if silence is not None and not silence.expired() and call.step.heartbeat is not None:
+            silence.reschedule(self._loop.time() + call.step.heartbeat)
 
     async def _reconcile(self, call: StepCall) -> bytes:
         """Find out about a step `once` that was begun, and whose process died; raises `NotDone` to have it done."""
@@ -215,10 +216,6 @@ class Steps:
         telemetry.STEP_TIME.time(took, job=self._journal.claim.job, step=call.step.name, outcome=outcome)
         if outcome != "retried":
             telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))
-
-
-def _deaf(_: bytes) -> None:
-    """Before a try begins there is nothing to report."""
 
 
 def _checkpoint(output: bytes | None) -> Any:

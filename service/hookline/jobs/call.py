@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
+
+from msgspec import Struct
 
 from hookline import codec
 from hookline.codec import Typed
@@ -17,8 +18,7 @@ R = TypeVar("R")
 ANYTHING = Typed(Any)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """What is common to all calls.
 
     Args:
@@ -38,8 +38,7 @@ class Call:
         return codec.decode(output)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sleep(Call):
+class Sleep(Call, frozen=True, kw_only=True):
     """Go on after some seconds, or at a moment."""
 
     kind: ClassVar[str] = "sleep"
@@ -48,8 +47,7 @@ class Sleep(Call):
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait(Call):
+class Wait(Call, frozen=True, kw_only=True):
     """Go on when something comes for the run.
 
     Args:
@@ -67,15 +65,13 @@ class Wait(Call):
         return self.returns.decode(output)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForSignal(Wait):
+class WaitForSignal(Wait, frozen=True, kw_only=True):
     """Go on when somebody sends a signal."""
 
     kind: ClassVar[str] = "signal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForEvent(Wait):
+class WaitForEvent(Wait, frozen=True, kw_only=True):
     """Go on when a webhook brings an event that fits.
 
     Args:
@@ -93,8 +89,7 @@ class WaitForEvent(Wait):
         return Event(told["type"], key=told["key"], data=told["data"], fields=told["fields"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitForCallback(Wait):
+class WaitForCallback(Wait, frozen=True, kw_only=True):
     """Go on when an outsider completes a callback.
 
     Args:
@@ -110,8 +105,7 @@ class WaitForCallback(Wait):
     page: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Child(Call):
+class Child(Call, frozen=True, kw_only=True):
     """Start another run.
 
     Args:
@@ -139,8 +133,7 @@ class Child(Call):
         return self.returns.decode(output)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send(Call):
+class Send(Call, frozen=True, kw_only=True):
     """Send another run a signal.
 
     Args:
@@ -156,8 +149,7 @@ class Send(Call):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note(Call):
+class Note(Call, frozen=True, kw_only=True):
     """A value that is computed here and now, and recorded, so that every replay has the same.
 
     Args:
@@ -180,8 +172,7 @@ class Note(Call):
         return self.returns.decode(output)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision(Call):
+class Decision(Call, frozen=True, kw_only=True):
     """How several branches ended: which of them count, and why the others do not."""
 
     what: str

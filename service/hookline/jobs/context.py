@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints, overload
 from uuid import UUID, uuid4
+
+from msgspec import Struct
 
 from hookline import codec
 from hookline.codec import Typed
@@ -42,8 +42,7 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(Struct, frozen=True):
     """Which run this is.
 
     Args:
@@ -75,25 +74,28 @@ class Context:
 
     Attributes:
         info: which run this is; `run`, `job`, `version`, `attempt`, `scope`, `delivery` and `parent` are its parts.
-        log: a logger that says nothing of what is only replayed.
     """
 
-    __slots__ = ("_names", "_path", "_performer", "_positions", "_variables", "info", "log")
+    __slots__ = ("_names", "_path", "_performer", "_positions", "_variables", "info")
 
     def __init__(self, performer: Performer, info: Info) -> None:
         self.info = info
-        self.log = Log(performer)
         self._performer = performer
         self._path = ""
-        self._names: Counter[str] = Counter()
+        self._names: dict[str, int] = {}
         self._positions = count()
         self._variables: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         """The parts of `info`."""
-        if name in Info.__slots__:
+        if name in Info.__struct_fields__:
             return getattr(self.info, name)
         raise AttributeError(f"a Context has no {name!r}")
+
+    @property
+    def log(self) -> Log:
+        """A logger that says nothing of what is only replayed."""
+        return Log(self._performer)
 
     # Steps
 
@@ -512,8 +514,7 @@ class Context:
 
     def _key(self, name: str) -> str:
         """`name`, or `name#2` for the second call of that name, and so on, under this Context's path."""
-        self._names[name] += 1
-        number = self._names[name]
+        number = self._names[name] = self._names.get(name, 0) + 1
         return f"{self._path}{name}" if number == 1 else f"{self._path}{name}#{number}"
 
     def _at(self, path: str) -> Context:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hookline import codec
 
-Report = Callable[[bytes], None]
+Report = Callable[[Any, bytes], None]
 
 
 class CurrentStep:
@@ -20,7 +20,7 @@ class CurrentStep:
         key: the step's key in the journal.
         attempt: which try this is, from 1.
         checkpoint: the `state` that an earlier try last gave to `progress`; `None` if none did.
-        report: takes what `progress` tells, as JSON.
+        report: takes what this tells of its progress, as JSON, from whichever thread.
         cancelled: whether the outcome is no longer wanted: an operator cancelled the run, or it timed out.
     """
 
@@ -49,7 +49,7 @@ class CurrentStep:
         """
         if state is not None:
             self.checkpoint = state
-        self.report(codec.encode({"progress": fraction, "message": message, "checkpoint": self.checkpoint}))
+        self.report(self, codec.encode({"progress": fraction, "message": message, "checkpoint": self.checkpoint}))
 
 
 CURRENT: ContextVar[CurrentStep | None] = ContextVar("hookline_step", default=None)

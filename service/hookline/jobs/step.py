@@ -178,8 +178,7 @@ def _returned(function: Callable[..., Any]) -> Typed:
         return Typed(Any)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCall(Call):
+class StepCall(Call, frozen=True, kw_only=True):
     """One call of a step in a run."""
 
     kind: ClassVar[str] = "step"
@@ -211,15 +210,13 @@ def _is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undo(StepCall):
+class Undo(StepCall, frozen=True, kw_only=True):
     """A step that makes up for another, if the run does not succeed."""
 
     kind: ClassVar[str] = "undo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poll(StepCall):
+class Poll(StepCall, frozen=True, kw_only=True):
     """A step that is done again and again until what it returns will do.
 
     Args:
