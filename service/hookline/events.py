@@ -174,7 +174,7 @@ class Pattern:
 
 
 def is_or_under(type_: str, picked: str) -> bool:
-    """Whether events of `type_` are picked by the type `picked`: the same, or a sub-type of it, or what its `*` allow."""
+    """Whether events of `type_` are picked by `picked`: the same, or a sub-type of it, or what its `*` allow."""
     return type_ == picked or type_.startswith(picked + ".") or ("*" in picked and fnmatchcase(type_, picked))
 
 

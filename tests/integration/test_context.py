@@ -723,6 +723,7 @@ async def test_hooks_are_runs_of_their_own(dsn: str, options: dict[str, Any]) ->
         await site.client.post(f"/api/runs/{run}/cancel")
         await house.watch.value("select count(*) = 4 from hookline.runs where job = 'notify' and state = 'succeeded'")
         rows = await house.watch.connection.fetch(
-            "select output #>> '{}' as told from hookline.run_data join hookline.runs on id = run_id where job = 'notify'"
+            "select output #>> '{}' as told from hookline.run_data join hookline.runs on id = run_id"
+            " where job = 'notify'"
         )
     assert sorted(row["told"] for row in rows) == ["work cancelled", "work failed", "work paused", "work succeeded"]

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from hookline.cli import migrate, run, runs, send, settings, workers
+from hookline.cli import migrate, preflight, run, runs, send, settings, steer, workers
 from hookline.errors import HooklineError
 
 commands = typer.Typer(
@@ -20,7 +20,9 @@ commands.command()(run.dev)
 commands.command()(run.serve)
 commands.command()(migrate.migrate)
 commands.command()(send.send)
+steer.add_to(runs.commands)
 commands.add_typer(runs.commands, name="runs")
+commands.command()(preflight.preflight)
 commands.command()(workers.workers)
 commands.command("settings")(settings.show)
 

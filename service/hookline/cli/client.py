@@ -28,7 +28,7 @@ class Client:
         bearer = settings.token.get_secret_value() if settings.token else None
         self.url = settings.url.rstrip("/")
         self._http = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {}, timeout=30
+            base_url=self.url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {}, timeout=90
         )
 
     def get(self, path: str, **query: object) -> Any:
@@ -36,9 +36,13 @@ class Client:
         given = {name: str(value) for name, value in query.items() if value is not None}
         return self._answer("GET", path, params=given)
 
-    def post(self, path: str) -> Any:
-        """What posting to `path` answers; raises `Refused`."""
-        return self._answer("POST", path)
+    def post(self, path: str, body: object = None) -> Any:
+        """What posting `body` to `path` answers; raises `Refused`."""
+        return self._answer("POST", path, json={} if body is None else body)
+
+    def delete(self, path: str) -> Any:
+        """What deleting `path` answers; raises `Refused`."""
+        return self._answer("DELETE", path)
 
     def _answer(self, method: str, path: str, **how: Any) -> Any:
         try:
@@ -52,6 +56,16 @@ class Client:
         if response.is_error:
             raise Refused(f"{response.status_code} {told.get('title', '')}: {told.get('detail', '')}")
         return told
+
+
+def given_json(text: str | None) -> Any:
+    """What `text` on the command line stands for: JSON, else the text itself; nothing is `null`."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def as_json(told: object) -> str:

@@ -1,4 +1,4 @@
-"""`hookline runs`: list, show, watch and cancel runs."""
+"""`hookline runs`: list, show and watch runs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.text import Text
 
 from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
 
-commands = typer.Typer(help="List, show, watch and cancel runs.", no_args_is_help=True)
+commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
 COLOURS = {
     "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
-    "started": "cyan", "retrying": "yellow",
+    "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim",
 }  # fmt: skip
 TERMINAL = ("succeeded", "failed", "cancelled")
 WATCH_EVERY = 0.25
@@ -116,13 +116,6 @@ def _looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
         if told["state"] in TERMINAL:
             return
         time.sleep(WATCH_EVERY)
-
-
-@commands.command()
-def cancel(run: RunArgument, url: UrlOption = None, token: TokenOption = None) -> None:
-    """Cancel a run; one that is running ends at its next step at the latest."""
-    told = Client(url, token).post(f"/api/runs/{run}/cancel")
-    typer.echo(told["state"] if told["state"] == "cancelled" else "asked its worker to cancel it")
 
 
 def _picture(run: dict[str, Any]) -> Group:

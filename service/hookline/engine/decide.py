@@ -106,6 +106,11 @@ def describe(error: BaseException, step: str | None = None) -> bytes:
     return codec.encode(told if step is None else told | {"step": step})
 
 
+def came_from_step(finish: Finish) -> bool:
+    """Whether the run failed with what one of its calls raised."""
+    return finish.error is not None and "step" in codec.decode(finish.error)
+
+
 def child_error(job: str, described: bytes, reason: str) -> Exception:
     """What a run raises whose child of `job` did not succeed."""
     if described == codec.NULL:

@@ -96,7 +96,8 @@ class Engine:
                         await self._finish(finish)
                     _tell(finish, began)
         finally:
-            del self._executions[claim.id]
+            if self._executions.get(claim.id) is execution:  # else it was given back, and claimed again already
+                del self._executions[claim.id]
 
     @contextmanager
     def _ending_one(self) -> Iterator[None]:

@@ -39,6 +39,7 @@ class Services:
         threads: where steps that are plain functions run.
         address: the URL of a callback of a run, by its key.
         always_replay: whether a run is given back after each call that it makes, to prove that it can be replayed.
+        rehearsing: whether only what is recorded is replayed, to see whether the job still asks for it.
     """
 
     jobs: Mapping[str, Job]
@@ -47,6 +48,7 @@ class Services:
     threads: Executor
     address: Callable[[Any, str], str]
     always_replay: bool = False
+    rehearsing: bool = False
 
 
 class Execution:
@@ -66,7 +68,7 @@ class Execution:
         self._raised: list[tuple[Exception, str]] = []
         self._undo: list[Undo] = []
         self._parking = Parking(self._on_idle)
-        self._steps = Steps(journal, self._parking, services.threads)
+        self.steps = Steps(journal, self._parking, services.threads)
         self._waiting: Waits | None = None
 
     async def run(self) -> Finish | None:
@@ -76,6 +78,8 @@ class Execution:
         timer = self._timer() if self._closing is None else None
         try:
             finish = await self._outcome()
+            if self._services.rehearsing:
+                return finish
             if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
                 finish = await self._compensated(finish)
             return self._accompanied(finish)
@@ -92,7 +96,7 @@ class Execution:
             return
         if self._interrupt is None:
             self._interrupt = cause
-            self._steps.cancel()
+            self.steps.cancel()
             if self._task is not None:
                 self._task.cancel()
 
@@ -141,12 +145,14 @@ class Execution:
             except Exception as error:
                 self._raised.append((error, call.key))
                 raise
-            if self._services.always_replay:
-                self.interrupt(GivenBack("replayed after each call"))
-            return value
         except Interrupt as interrupt:
             self._note_interrupt(interrupt)
             raise
+        else:
+            if self._services.always_replay and not (record and isinstance(call, WaitForCallback) and call.opening):
+                self.interrupt(GivenBack("replayed after each call"))
+                await asyncio.sleep(0)  # where the cancellation arrives
+            return value
         finally:
             self._parking.leave()
 
@@ -159,11 +165,14 @@ class Execution:
         """Record what is decided."""
         if self._interrupt is not None:
             raise self._interrupt
+        if self._closing is not None:
+            self._parking.enter()
+            await self._stay_out(decision)
         await self._journal.commit(decision, "succeeded", output=output)
 
     async def abandon(self, paths: Collection[str]) -> None:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
-        await self._waits.withdraw(paths, self._journal.abandon(paths))
+        await self.waits.withdraw(paths, self._journal.abandon(paths))
 
     def patched(self, key: str, position: int) -> bool:
         """Whether the run takes the new way at the patch `key`."""
@@ -184,6 +193,8 @@ class Execution:
 
     def _ended_already(self) -> Interrupt | None:
         """Why nothing new is to be done: then the job is only called to see what it has to compensate for."""
+        if self._services.rehearsing:
+            return GivenBack("this was a rehearsal")
         if self.claim.control == "cancel":
             return Cancelled("cancelled by an operator")
         if self.claim.control == "pause":
@@ -250,10 +261,11 @@ class Execution:
         hooks = decide.hooks(finish, self._job, self._services.jobs) if self._job.hooks else ()
         if not hooks and self._waiting is None and not self._journal.is_resumed:
             return finish
-        return replace(finish, hooks=hooks, waits=self._waits.subscribed, children=self._waits.spawned)
+        return replace(finish, hooks=hooks, waits=self.waits.subscribed, children=self.waits.spawned)
 
     @property
-    def _waits(self) -> Waits:
+    def waits(self) -> Waits:
+        """What does the waits, made when there is one."""
         if self._waiting is None:
             self._waiting = Waits(self._journal, self._parking, self._services)
         return self._waiting
@@ -294,14 +306,14 @@ class Execution:
 
 
 _HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
-    StepCall: lambda execution: execution._steps.do,
-    Undo: lambda execution: execution._steps.do,
-    Poll: lambda execution: execution._steps.poll,
-    Note: lambda execution: execution._steps.note,
-    Sleep: lambda execution: execution._waits.sleep,
-    WaitForSignal: lambda execution: execution._waits.signal,
-    WaitForEvent: lambda execution: execution._waits.event,
-    WaitForCallback: lambda execution: execution._waits.callback,
-    Child: lambda execution: execution._waits.child,
-    Send: lambda execution: execution._waits.send,
+    StepCall: lambda execution: execution.steps.do,
+    Undo: lambda execution: execution.steps.do,
+    Poll: lambda execution: execution.steps.poll,
+    Note: lambda execution: execution.steps.note,
+    Sleep: lambda execution: execution.waits.sleep,
+    WaitForSignal: lambda execution: execution.waits.signal,
+    WaitForEvent: lambda execution: execution.waits.event,
+    WaitForCallback: lambda execution: execution.waits.callback,
+    Child: lambda execution: execution.waits.child,
+    Send: lambda execution: execution.waits.send,
 }

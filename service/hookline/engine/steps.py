@@ -200,7 +200,7 @@ class Steps:
     async def _commit(self, call: StepCall, attempt: int, output: bytes, began: float) -> None:
         try:
             await self._journal.commit(call, "succeeded", attempt, output=output, began=began)
-        except Exception as refused:
+        except Exception as refused:  # noqa: BLE001 - Postgres will not have it, whatever the reason
             raise decide.unusable(f"what step {call.key} returned", refused) from None
 
     async def _pause(self, call: StepCall, pause: float) -> None:

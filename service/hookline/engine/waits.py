@@ -1,4 +1,4 @@
-"""Waits: how a run goes on at a time, for a signal, an event, a callback or another run, and holds nothing meanwhile."""
+"""Waits: how a run goes on at a time, for a signal, an event or another run, and holds nothing meanwhile."""
 
 from __future__ import annotations
 

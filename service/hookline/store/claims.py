@@ -94,6 +94,21 @@ async def overlooked(connection: Connection, worker: UUID, known: Collection[UUI
     return [_claim(row) for row in await connection.fetch(OWNED, worker, list(known))]
 
 
+UNFINISHED = f"""
+select {_CLAIMED}
+  from hookline.runs
+  join hookline.run_data on run_data.run_id = runs.id
+  left join hookline.deliveries on deliveries.id = run_data.body_from
+ where runs.state in ('blocked', 'queued', 'running', 'waiting', 'paused') and claims > 0 and runs.id > $1
+ order by runs.id limit $2
+"""  # noqa: S608 - a constant
+
+
+async def unfinished(connection: Connection, after: UUID, limit: int) -> list[Claim]:
+    """Runs that have begun and not ended, as they would be claimed, with an id behind `after`; nobody is given them."""
+    return [_claim(row) for row in await connection.fetch(UNFINISHED, after, limit)]
+
+
 def _claim(row: asyncpg.Record) -> Claim:
     return Claim(
         id=row["id"],

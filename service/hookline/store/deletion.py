@@ -54,7 +54,10 @@ STATEMENTS = (
     update hookline.run_data set input = $2, output = null, error = null, event = null, body_from = null
      where run_id = $1
     """,
-    "update hookline.journal set output = null, error = null, arguments = null where run_id = $1 and $2::json is not null",
+    """
+    update hookline.journal set output = null, error = null, arguments = null
+     where run_id = $1 and $2::json is not null
+    """,
     "update hookline.signals set data = null where run_id = $1 and $2::json is not null",
     """
     update hookline.deliveries set body = '', headers = '[]', events = null

@@ -74,7 +74,8 @@ select run_id, key from hookline.journal
 INSERT = """
 insert into hookline.signals (id, run_id, name, data)
 select id, run_id, name, data
-  from unnest($1::uuid[], $2::uuid[], $3::text[], $4::json[]) with ordinality as given (id, run_id, name, data, position)
+  from unnest($1::uuid[], $2::uuid[], $3::text[], $4::json[])
+       with ordinality as given (id, run_id, name, data, position)
  order by position
 on conflict (id) do nothing
 returning id
