@@ -124,6 +124,10 @@ class House:
         """The keys and states of a run's journal, in order: `build succeeded`."""
         return [f"{each['key']} {each['state']}" for each in (await self.read(run))["journal"]]
 
+    async def run_replica(self) -> None:
+        """A replica, until this is cancelled, which it does not survive to say farewell."""
+        await Replica(self.app, self.database, self.settings).run()
+
     @asynccontextmanager
     async def replica(self, **changes: Any) -> AsyncIterator[Replica]:
         """A replica at work within the block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Annotated, Any
 
 import httpx
@@ -30,6 +31,7 @@ class Client:
         self._http = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {}, timeout=90
         )
+        weakref.finalize(self, self._http.close)
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON at `path`; `None` in the query is left out. Raises `Refused`."""

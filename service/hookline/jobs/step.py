@@ -94,7 +94,7 @@ class Step(Generic[P, R]):
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")
-        update_wrapper(self, self.function)
+        update_wrapper(self, self.function, updated=())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)

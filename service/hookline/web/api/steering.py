@@ -30,6 +30,7 @@ from hookline.web.api.runs import as_it_stands
 from hookline.web.body import Inlet
 from hookline.web.problems import Problem
 
+OF_MANY = ("cancel", "pause", "resume", "retry", "signal", "delete-data")
 MOST_AT_ONCE = 10_000
 LONGEST_AWAIT = 60.0
 _LOOK_EVERY = 0.1
@@ -140,6 +141,8 @@ class Steering:
     async def many(self, request: Request) -> Response:
         """`POST /api/runs/{action}`: do it with all runs that fit; unless `dry_run` is false, only tell how many."""
         action = request.path_params["action"]
+        if action not in OF_MANY:
+            raise Problem(404, f"runs are not {action[:50]!r}; they are {', '.join(OF_MANY)}")
         async with self._inlet.json(request, Many) as wanted:
             runs = await self._fitting(wanted.filter, unfinished=action not in ("retry", "delete-data"))
             told: dict[str, Any] = {"action": action, "dry_run": wanted.dry_run, "fitting": len(runs)}

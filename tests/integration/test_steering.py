@@ -1,0 +1,379 @@
+"""What an operator does with runs: pause, resume, cancel, retry, fork, await, delete, look into; one or many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.support import PUSH, at_home, on_site
+from typer.testing import CliRunner
+
+from hookline import App, Context, Event, Fatal, NotDone, Retry, current_step, step
+from hookline.cli import commands
+from hookline.codec import uuid7
+from hookline.engine import preflight
+from hookline.store import claims, workers
+from hookline_parsers import github
+
+WAITING = "select state = 'waiting' from hookline.runs where id = $1"
+
+
+async def double(x: int) -> int:
+    return 2 * x
+
+
+async def test_a_pause_lets_the_step_end_and_a_resume_goes_on_behind_it(dsn: str) -> None:
+    app = App()
+    begun, go = asyncio.Event(), asyncio.Event()
+    calls = []
+
+    async def slow() -> int:
+        calls.append("slow")
+        begun.set()
+        await go.wait()
+        return 1
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> int:
+        return await ctx.step(double, await ctx.step(slow))
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.start("work")
+        await begun.wait()
+        assert (await site.client.post(f"/api/runs/{run}/pause")).status_code == 202
+        go.set()
+        await site.house.watch.value("select state = 'paused' from hookline.runs where id = $1", run)
+        assert await site.house.journal(run) == ["slow succeeded"]
+        assert (await site.client.post(f"/api/runs/{run}/resume")).status_code == 200
+        await site.house.watch.value("select state = 'succeeded' from hookline.runs where id = $1", run)
+        assert (await site.client.post(f"/api/runs/{run}/resume")).status_code == 409
+    assert calls == ["slow"]
+
+
+async def test_a_step_sees_that_it_is_cancelled(dsn: str) -> None:
+    app = App()
+    begun, seen = asyncio.Event(), asyncio.Event()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> None:
+        async def slow() -> None:
+            current = current_step()
+            begun.set()
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                if current.cancelled and ctx.cancelled:
+                    seen.set()
+
+        await ctx.step(slow)
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.start("work")
+        await begun.wait()
+        assert (await site.client.post(f"/api/runs/{run}/cancel")).status_code == 202
+        await asyncio.wait_for(seen.wait(), 10)
+        await site.house.watch.value("select state = 'cancelled' from hookline.runs where id = $1", run)
+
+
+async def test_a_paused_run_holds_its_scope_and_a_resumed_one_keeps_its_turn(dsn: str) -> None:
+    app = App()
+
+    @app.job(scope="s")
+    async def work(ctx: Context, _: None) -> None:
+        await ctx.wait_for("go")
+
+    async with on_site(app, dsn) as site:
+        runs = [await site.house.start("work") for _ in range(3)]
+        await site.client.post(f"/api/runs/{runs[1]}/pause")
+        await site.client.post(f"/api/runs/{runs[0]}/pause")
+        states = "select array_agg(state order by seq) from hookline.runs"
+        assert await site.house.watch.connection.fetchval(states) == ["paused", "paused", "blocked"]
+        await site.client.post(f"/api/runs/{runs[1]}/resume")
+        assert await site.house.watch.connection.fetchval(states) == ["paused", "blocked", "blocked"]
+        await site.client.post(f"/api/runs/{runs[0]}/resume")
+        assert await site.house.watch.connection.fetchval(states) == ["queued", "blocked", "blocked"]
+        told = (await site.client.get(f"/api/runs/{runs[2]}/debug")).json()
+        assert told["why"] == f"run {runs[0]} of the same scope is queued and goes first"
+
+
+async def test_a_retry_is_a_new_run_that_goes_on_from_the_failed_step(dsn: str) -> None:
+    app = App()
+    calls: list[str] = []
+
+    async def good(x: int) -> int:
+        calls.append("good")
+        return x
+
+    async def flaky() -> int:
+        calls.append("flaky")
+        if calls.count("flaky") < 2:
+            raise OSError("not yet")
+        return 7
+
+    @app.job()
+    async def work(ctx: Context, x: int) -> list[int]:
+        return list(await ctx.gather(ctx.step(good, x), ctx.step(flaky)))
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.finish("work", 5)
+        assert run["state"] == "failed"
+        told = (await site.client.post(f"/api/runs/{run['id']}/retry")).json()
+        await site.house.watch.ended(UUID(told["id"]))
+        again = await site.house.read(UUID(told["id"]))
+        assert (again["state"], again["output"]) == ("succeeded", b"[5,7]")
+        assert told["forked_from"] == str(run["id"])
+        refused = await site.client.post(f"/api/runs/{told['id']}/retry")
+        assert refused.status_code == 409
+    assert calls == ["good", "flaky", "flaky"]
+
+
+async def test_a_fork_begins_with_the_journal_up_to_a_step_and_takes_another_input(dsn: str) -> None:
+    app = App()
+    calls: list[int] = []
+
+    async def one(x: int) -> int:
+        calls.append(x)
+        return x
+
+    @app.job()
+    async def work(ctx: Context, x: int) -> list[int]:
+        return [await ctx.step(one, 1), await ctx.step(one, 2), await ctx.step(one, x)]
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.finish("work", 3)
+        calls.clear()
+        body = {"from": "one#2", "input": 9}
+        told = (await site.client.post(f"/api/runs/{run['id']}/fork", json=body)).json()
+        await site.house.watch.ended(UUID(told["id"]))
+        assert (await site.house.read(UUID(told["id"])))["output"] == b"[1,2,9]"
+        assert calls == [2, 9]
+        refused = await site.client.post(f"/api/runs/{run['id']}/fork", json={"from": "none"})
+        assert refused.status_code == 422
+
+
+async def test_many_are_cancelled_at_once_after_a_look_at_how_many(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> None: ...
+
+    async with on_site(app, dsn) as site:
+        for scope in ("a", "a", "b"):
+            await site.house.start("work", scope=scope)
+        body: dict[str, Any] = {"filter": {"job": "work", "scope": "a"}}
+        assert (await site.client.post("/api/runs/cancel", json=body)).json()["fitting"] == 2
+        told = (await site.client.post("/api/runs/cancel", json=body | {"dry_run": False})).json()
+        assert (told["done"], told["refused"]) == (2, {})
+        count = "select count(*) from hookline.runs where state = 'cancelled'"
+        assert await site.house.watch.connection.fetchval(count) == 2
+        assert (await site.client.post("/api/runs/frobnicate", json=body | {"dry_run": False})).status_code == 404
+
+
+async def test_awaiting_a_run_answers_when_it_has_ended_or_in_time(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> int:
+        return await ctx.wait_for("go")
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.start("work")
+        assert (await site.client.get(f"/api/runs/{run}/await?timeout=0")).status_code == 408
+        assert (await site.client.get(f"/api/runs/{run}/await?state=waiting")).json()["state"] == "waiting"
+        ended = asyncio.create_task(site.client.get(f"/api/runs/{run}/await?timeout=20"))
+        assert (await site.client.post(f"/api/runs/{run}/signals", json={"name": "go", "data": 4})).status_code == 202
+        assert (await ended).json()["output"] == 4
+        late = await site.client.post(f"/api/runs/{run}/signals", json={"name": "go"})
+        assert late.status_code == 409
+        assert (await site.client.post(f"/api/runs/{uuid7()}/signals", json={"name": "go"})).status_code == 404
+
+
+async def test_deleting_the_data_of_a_run_leaves_what_its_scrubber_leaves(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def gone(ctx: Context, told: dict[str, Any]) -> None: ...
+
+    def scrub(input_: Any) -> Any:
+        return {"ref": input_["ref"]}
+
+    @app.job(on=github.push(), scrub=scrub, on_data_deleted=gone)
+    async def work(ctx: Context, event: Event) -> str:
+        return await ctx.step(str, event.data["after"])
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = (await site.push("g1", PUSH)).json()["runs"][0]
+        assert (await site.client.delete(f"/api/runs/{run}/data")).status_code in (202, 409)
+        await site.house.watch.ended(UUID(run))
+        assert (await site.client.delete(f"/api/runs/{run}/data")).json()["data_deletion"] == "requested"
+        await site.house.watch.value("select data_deletion = 'done' from hookline.runs where id = $1", UUID(run))
+        told = (await site.client.get(f"/api/runs/{run}")).json()
+        assert (told["input"], told["output"], told["state"]) == ({"ref": "refs/heads/main"}, None, "succeeded")
+        assert [each["output"] for each in told["journal"]] == [None]
+        assert await site.house.watch.connection.fetchval("select octet_length(body) from hookline.deliveries") == 0
+        await site.house.watch.value("select true from hookline.runs where job = 'gone' and state = 'succeeded'")
+
+
+@pytest.mark.parametrize("policy", ["pause", "retry", "found", "not done"])
+async def test_a_step_once_that_its_process_died_in_is_not_begun_again_unknowingly(dsn: str, policy: str) -> None:
+    app = App()
+    begun, calls = asyncio.Event(), []
+
+    async def found(x: int) -> int:
+        if policy == "not done":
+            raise NotDone
+        return 99
+
+    @step(once=True, unknown=policy if policy in ("pause", "retry") else found)  # type: ignore[arg-type]
+    async def charge(x: int) -> int:
+        calls.append(current_step().idempotency_key)
+        if len(calls) == 1:
+            begun.set()
+            await asyncio.sleep(3600)
+        return x
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> int:
+        return await ctx.step(charge, 5)
+
+    async with on_site(app, dsn) as site:
+        house = site.house
+        run = await house.start("work")
+        dying = asyncio.create_task(house.run_replica())
+        await begun.wait()
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+        async with house.database.session() as connection, connection.transaction():
+            await connection.execute("update hookline.workers set expires_at = now() - interval '1 s'")
+            await claims.release(connection, await workers.expire(connection), 5)
+        async with house.replica():
+            await house.watch.ended(run)
+            told = await house.read(run)
+            if policy == "pause":
+                assert told["state"] == "paused"
+                assert "step charge was begun" in told["reason"]
+                await site.client.post(f"/api/runs/{run}/resume")
+                await house.watch.value("select state = 'succeeded' from hookline.runs where id = $1", run)
+                told = await house.read(run)
+    assert told["output"] == (b"99" if policy == "found" else b"5")
+    assert len(calls) == (1 if policy == "found" else 2)
+    assert len(set(calls)) == 1
+
+
+async def test_a_run_that_keeps_failing_is_paused_and_goes_on_by_itself_later(dsn: str) -> None:
+    app = App()
+    calls = []
+
+    async def flaky() -> None:
+        calls.append(1)
+        if len(calls) < 4:
+            raise OSError("no")
+
+    @app.job(pause_after_errors=3, resume_after=3600, retry=Retry(delay=0))
+    async def work(ctx: Context, _: None) -> None:
+        await ctx.step(flaky)
+
+    async with at_home(app, dsn) as house, house.replica():
+        run = await house.start("work")
+        await house.watch.value("select state = 'paused' from hookline.runs where id = $1", run)
+        assert len(calls) == 3
+        assert (await house.read(run))["reason"] == "OSError: no"
+        async with house.database.session() as connection:
+            await connection.execute("update hookline.runs set due_at = now() where id = $1", run)
+        await house.watch.value("select state = 'succeeded' from hookline.runs where id = $1", run)
+
+
+async def test_a_failure_that_nobody_retries_can_wait_for_an_operator(dsn: str) -> None:
+    app = App()
+    broken = [True]
+
+    async def flaky() -> int:
+        if broken:
+            raise OSError("no")
+        return 1
+
+    @app.job(on_error="pause")
+    async def work(ctx: Context, fatal: bool) -> int:
+        if fatal:
+            raise Fatal("no")
+        return await ctx.step(flaky)
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = (await site.house.finish("work", False))["id"]
+        assert (await site.house.read(run))["state"] == "paused"
+        broken.clear()
+        await site.client.post(f"/api/runs/{run}/resume")
+        await site.house.watch.value("select state = 'succeeded' from hookline.runs where id = $1", run)
+        assert (await site.house.finish("work", True))["state"] == "failed"
+
+
+async def test_a_preflight_lists_the_runs_that_new_code_would_not_go_on_with(dsn: str) -> None:
+    before, after = App(), App()
+
+    @before.job("same")
+    @after.job("same")
+    async def same(ctx: Context, _: None) -> None:
+        await ctx.step(double, 1)
+        await ctx.map(double, [1, 2])
+        await ctx.race(ctx.step(double, 1), ctx.wait_for("never"))
+        await ctx.wait_for("go")
+        await ctx.step(double, 5)
+
+    @before.job("changed")
+    async def old(ctx: Context, _: None) -> None:
+        await ctx.step(double, 1)
+        await ctx.wait_for("go")
+
+    @after.job("changed")
+    async def new(ctx: Context, _: None) -> None:
+        await ctx.wait_for("go")
+
+    @before.job("dropped")
+    async def dropped(ctx: Context, _: None) -> None:
+        await ctx.wait_for("go")
+
+    async with at_home(before, dsn) as house:
+        async with house.replica():
+            runs = {name: await house.start(name) for name in ("same", "changed", "dropped")}
+            for run in runs.values():
+                await house.watch.value(WAITING, run)
+        seen, diverging = await preflight.check(before, house.database)
+        assert (seen, diverging) == (3, [])
+        seen, diverging = await preflight.check(after, house.database)
+        assert {each.run for each in diverging} == {runs["changed"], runs["dropped"]}
+        assert await house.watch.connection.fetchval("select count(*) from hookline.runs where state = 'waiting'") == 3
+
+
+async def test_the_command_line_steers(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> Any:
+        callback = await ctx.callback("paid")
+        return [await ctx.wait_for("go"), await callback]
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = str(await site.house.start("work"))
+        url = str(site.client.base_url)
+
+        async def hookline(*words: str) -> str:
+            told = await asyncio.to_thread(CliRunner().invoke, commands, ["runs", *words, "--url", url])
+            assert told.exit_code == 0, told.output
+            return told.output
+
+        assert "waiting" in await hookline("await", run, "--state", "waiting")
+        assert "it waits for callback paid, signal go" in await hookline("debug", run)
+        assert "1 runs fit; add --yes to pause them" in await hookline("pause", "--job", "work")
+        assert "1 of 1 done" in await hookline("pause", "--job", "work", "--yes")
+        assert f"{run} queued" in await hookline("resume", run)
+        await hookline("signal", run, "go", "--data", '{"a": 1}')
+        await hookline("complete-callback", run, "paid", "--data", "7")
+        assert "succeeded" in await hookline("await", run)
+        forked = (await hookline("fork", run, "--from", "go")).strip()
+        await hookline("await", forked, "--state", "waiting")
+        assert f"{forked} cancelled" in await hookline("cancel", forked)
+        assert f"{forked} goes on as" in await hookline("retry", forked)
+        assert "data deletion requested" in await hookline("delete-data", run)
+        assert (await site.house.read(UUID(run)))["state"] == "succeeded"
