@@ -167,15 +167,13 @@ class Service:
             yield
 
     async def crash(self) -> None:
-        """Have the worker die here and now, without a farewell, and another take over."""
-        dead, self._replica = self._replica, None
-        if dead is not None:
-            dead.cancel()
-        self._reviving = asyncio.create_task(self._revive())
+        """Called from within the worker: have it die here and now, without a farewell, and another take over."""
+        self._reviving = asyncio.create_task(self.lose_worker())
         await asyncio.Event().wait()
 
-    async def _revive(self) -> None:
-        await asyncio.sleep(0)
+    async def lose_worker(self) -> None:
+        """Have the worker die, without a farewell, and another take over."""
+        await self.end()
         async with self._database.session() as connection:
             await connection.execute("update hookline.workers set expires_at = now() - interval '1 second'")
             await Watchdog(self._database, self._app.latest, 1.0, 1000).release_the_lost(connection)
