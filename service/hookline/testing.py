@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import StepCall
 from hookline.settings import Settings
 from hookline.store import migrate, views
-from hookline.store.database import Database
+from hookline.store.database import Connection, Database
 from hookline.store.journal import Record
 from hookline.store.signals import NewSignal
 
@@ -42,6 +42,14 @@ ADVANCE = (
     """,
     "update hookline.journal set due_at = due_at - make_interval(secs => $1)",
 )
+
+
+BUSY = """
+select exists (
+    select from hookline.runs
+     where state in ('queued', 'waiting') and due_at <= clock_timestamp() or state = 'running'
+)
+"""
 
 
 class Unexpected(HooklineError):
@@ -117,13 +125,36 @@ class Service:
         """Let time pass for every run: what was to be due within that time is due."""
         whole = seconds(span) + days * 86_400 + hours * 3600 + minutes * 60
         async with self._database.session() as connection, connection.transaction():
+            await self._quiet(connection)
             for statement in ADVANCE:
                 await connection.execute(statement, whole)
             await connection.execute("select pg_notify('hookline', 'arrived')")
 
+    def _check_alive(self) -> None:
+        """Raise what the worker died of, if it did on its own."""
+        dead = self._replica if self._replica is not None and self._replica.done() else None
+        if dead is not None and not dead.cancelled() and (error := dead.exception()) is not None:
+            raise error
+
+    async def _quiet(self, connection: Connection) -> None:
+        """Return when no run is at work any more, or after a while: one may be in a step that takes long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                while await connection.fetchval(BUSY):  # noqa: ASYNC110 - Postgres tells nobody of this
+                    await asyncio.sleep(0.005)
+
     async def waiting(self, run: UUID) -> Result:
         """The run once all that it does is wait; raises `Unexpected` if it ends before."""
         return await self._until(run, {"waiting"})
+
+    async def until(self, run: UUID, kind: str, state: str, *, count: int = 1) -> Result:
+        """The run once so many calls of a kind are in a state in its journal."""
+        async with asyncio.timeout(30):
+            while True:
+                result = await self.result(run)
+                if sum(1 for _, *what in result.journal if what == [kind, state]) >= count:
+                    return result
+                await asyncio.sleep(0.01)
 
     async def ended(self, run: UUID) -> Result:
         """The run once it has ended or is paused."""
@@ -192,8 +223,7 @@ class Service:
     async def _until(self, run: UUID, states: set[str]) -> Result:
         async with asyncio.timeout(30):
             while True:
-                if self._replica is not None and self._replica.done():
-                    await self._replica
+                self._check_alive()
                 async with self._database.session() as connection:
                     state = await views.state(connection, run)
                 if state in states:

@@ -12,6 +12,7 @@ from tests.support import PUSH, SECRET, on_site
 
 from hookline import App
 from hookline.cli import commands
+from hookline.testing import Serve
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,6 +24,22 @@ EXAMPLES = {
         r"<!-- example: (\S+) -->\n *```python\n(.*?)\n *```", document.read_text(), flags=re.DOTALL
     )
 }
+
+
+TESTS = [
+    (name, function, code)
+    for document in DOCUMENTS
+    for name, code in re.findall(r"<!-- test: (\S+) -->\n```python\n(.*?)\n```", document.read_text(), flags=re.DOTALL)
+    for function in re.findall(r"^async def (test_\w+)", code, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("name", "function", "code"), TESTS, ids=[function for _, function, _ in TESTS])
+async def test_a_guides_test_passes(hookline: Serve, name: str, function: str, code: str) -> None:
+    space: dict[str, Any] = {"__name__": f"example_{name}"}
+    exec(compile(EXAMPLES[name], name, "exec", dont_inherit=True), space)
+    exec(compile(code, f"test of {name}", "exec", dont_inherit=True), space)
+    await space[function](hookline)
 
 
 def loaded(name: str) -> App:
