@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, runs, webhooks
+from tests.benchmarks import idle, runs, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -21,6 +21,11 @@ BENCHMARKS = {
     "webhooks": webhooks.signed_pushes,
     "idle": idle.queries,
     "latency": idle.enqueue_to_start,
+    "signals": waits.delivered_signals,
+    "children": waits.child_runs,
+    "map": waits.mapped_items,
+    "resume": waits.resumed_runs,
+    "sleepers": waits.woken_sleepers,
 }
 
 

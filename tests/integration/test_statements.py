@@ -6,12 +6,13 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from hookline import store
 from hookline.codec import uuid7
-from hookline.store import claims, runs, scopes, workers
+from hookline.store import claims, control, runs, scopes, signals, waits, workers
 from hookline.store.database import Database
 from hookline.web import health
 
@@ -47,6 +48,12 @@ HOT = {
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
     "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),
+    "rise": (claims.RISE, (1000,), "runs_waking"),
+    "look ahead": (claims.LOOK, (["job1@1"],), "runs_waking"),
+    "children": (control.CANCEL_CHILDREN, ([uuid7()],), "runs_children"),
+    "held signals": (signals.HELD, ([uuid7()], ["a"]), "signals_held"),
+    "waits for an event": (waits.WAITING, (["github.push"], [""]), "waits_type"),
+    "look back": (waits.LOOK_BACK, (datetime.now(UTC), uuid7(), ["github.push"], 100), "deliveries_type"),
     "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None]), "runs_idempotency"),
 }
 

@@ -246,7 +246,7 @@ select exists (
        exists (select from hookline.arrivals) as arrived,
        exists (select from hookline.runs where data_deletion = 'requested') as deletions,
        (select extract(epoch from min(due_at) - now())::float8 from hookline.runs
-         where state in ('waiting', 'paused') and due_at is not null) as next
+         where left(state, 1) in ('w', 'p') and due_at is not null) as next
 """
 
 
@@ -257,11 +257,12 @@ async def look(connection: Connection, offers: Sequence[str]) -> asyncpg.Record:
     return row
 
 
+# Only waiting and paused runs: so written that `runs_waking` is the one index that fits.
 RISE = """
 update hookline.runs set state = 'queued'
  where id in (
     select id from hookline.runs
-     where state in ('waiting', 'paused') and due_at <= now()
+     where left(state, 1) in ('w', 'p') and due_at <= now()
      order by due_at limit $1 for update skip locked
  )
 """
