@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from hookline import App, Context, Event, step
-from hookline.engine.execution import Execution
+from hookline.engine.steps import Steps
 from hookline.store.commit import GroupCommit
 from hookline.store.journal import Record
 from hookline_parsers import github
@@ -89,13 +89,13 @@ def die_at(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-_attempt, _commit = Execution._attempt, GroupCommit._commit
+_attempt, _commit = Steps._attempt, GroupCommit._commit
 
 
-async def _attempt_or_die(execution: Execution, call: Any) -> Any:
+async def _attempt_or_die(steps: Steps, call: Any, current: Any) -> bytes:
     if call.key == "second":
         die_at("before the step")
-    return await _attempt(execution, call)
+    return await _attempt(steps, call, current)
 
 
 async def _commit_or_die(writer: GroupCommit[Any, Any], items: Sequence[Any], again: bool) -> Sequence[Any]:
@@ -108,5 +108,5 @@ async def _commit_or_die(writer: GroupCommit[Any, Any], items: Sequence[Any], ag
     return results
 
 
-Execution._attempt = _attempt_or_die  # type: ignore[method-assign]
+Steps._attempt = _attempt_or_die  # type: ignore[method-assign]
 GroupCommit._commit = _commit_or_die  # type: ignore[method-assign]

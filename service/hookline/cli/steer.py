@@ -56,7 +56,8 @@ def _command(action: str) -> Callable[..., None]:
     ) -> None:
         client = Client(url, token)
         for run in runs or ():
-            _one(client, action, run)
+            told = _one(client, action, run)
+            typer.echo(told if len(runs or ()) == 1 else f"{run} {told}")
         picked = {"job": job, "scope": scope, "state": state, "since": since, "until": until}
         wanted = {name: value for name, value in picked.items() if value is not None}
         if wanted:
@@ -67,17 +68,15 @@ def _command(action: str) -> Callable[..., None]:
     return act
 
 
-def _one(client: Client, action: str, run: str) -> None:
-    told = (
-        client.delete(f"/api/runs/{run}/data") if action == "delete-data" else client.post(f"/api/runs/{run}/{action}")
-    )
+def _one(client: Client, action: str, run: str) -> str:
+    """Do it with one run; returns what became of it."""
     if action == "delete-data":
-        typer.echo(f"{run} data deletion {told['data_deletion']}")
-    elif action == "retry":
-        typer.echo(f"{run} goes on as {told['id']}")
-    else:
-        asked = told["state"] == "running" and action != "resume"
-        typer.echo(f"{run} {f'asked its worker to {action} it' if asked else told['state']}")
+        return f"data deletion {client.delete(f'/api/runs/{run}/data')['data_deletion']}"
+    told = client.post(f"/api/runs/{run}/{action}")
+    if action == "retry":
+        return f"goes on as {told['id']}"
+    asked = told["state"] == "running" and action != "resume"
+    return f"asked its worker to {action} it" if asked else str(told["state"])
 
 
 def _many(client: Client, action: str, wanted: dict[str, str], *, yes: bool) -> None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LOOK_AT_ONCE = 100
 """Deliveries in one look back."""
 
+LOOKED = b'{"looked":true}'
+"""What is recorded of a wait for events once it has looked back: whatever came later is brought to it."""
+
 SKEW = timedelta(minutes=5)
 """How far the clocks of replicas, which make the ids of deliveries, may be apart."""
 
@@ -138,10 +141,14 @@ class Waits:
         self._events.add(call.key)
         bell = self._bells[call.key] = asyncio.Event()
         try:
-            event = await self._look_back(call)
+            looked = record.output is not None
+            event = None if looked else await self._look_back(call)
             while event is None:
                 bell.clear()
                 found = await ledger.collect(Want(replace(record, claim=claim.number), is_new=False))
+                if not looked:
+                    self._journal.note(call, "waiting", output=LOOKED, pause=found.pause)
+                    looked = True
                 event = await self._routed(call)
                 if event is None and found.expired:
                     await ledger.withdraw(claim.id, call.key)

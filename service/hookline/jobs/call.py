@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Coroutine, Generator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -214,14 +215,23 @@ class Performer(Protocol):
 
 
 class Pending(Coroutine[Any, Any, R], Generic[R]):
-    """A call that is done once it is awaited, by itself, in `asyncio.gather` or in a task."""
+    """A call that is done once it is awaited, by itself, in `asyncio.gather` or in a task.
 
-    __slots__ = ("_coroutine", "_perform", "call")
+    Attributes:
+        is_cared_for: whether somebody sees to it that it is awaited, or need not be.
+    """
+
+    __slots__ = ("_coroutine", "_perform", "call", "is_cared_for")
 
     def __init__(self, perform: Callable[[Any], Coroutine[Any, Any, R]], call: Call) -> None:
         self._perform = perform
         self._coroutine: Coroutine[Any, Any, R] | None = None
         self.call = call
+        self.is_cared_for = False
+
+    def __del__(self) -> None:
+        if self._coroutine is None and not self.is_cared_for:
+            warnings.warn(f"{self.call.kind} {self.call.key} was never awaited, so it was not done", stacklevel=2)
 
     def _begun(self) -> Coroutine[Any, Any, R]:
         if self._coroutine is None:
@@ -241,6 +251,7 @@ class Pending(Coroutine[Any, Any, R], Generic[R]):
 
     def close(self) -> None:
         """As a coroutine's; one that has not begun never will."""
+        self.is_cared_for = True
         if self._coroutine is not None:
             self._coroutine.close()
 

@@ -530,6 +530,7 @@ class Context:
 
     def _branch(self, given: Any) -> Branch:
         if isinstance(given, Pending):
+            given.is_cared_for = True
             return Branch(given.call.key, lambda: given)
         if callable(given):
             path = self._key(check_name(getattr(given, "__name__", "branch").strip("<>"), "branch"))

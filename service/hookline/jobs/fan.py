@@ -123,7 +123,7 @@ class Fan:
             while (why := self._verdict()) is None:
                 free = None if self.concurrency is None else self.concurrency - len(in_flight)
                 for index, branch in islice(ahead, free):
-                    task = asyncio.ensure_future(_awaited(branch.begin()))
+                    task = asyncio.ensure_future(_done(branch))
                     in_flight[task] = index
                     task.add_done_callback(on_end)
                 if not in_flight:
@@ -178,8 +178,8 @@ class Fan:
         return [branch.path for index, branch in enumerate(self.branches) if index not in counted]
 
 
-async def _awaited(branch: Awaitable[Any]) -> Any:
-    return await branch
+async def _done(branch: Branch) -> Any:
+    return await branch.begin()
 
 
 async def _end(in_flight: dict[asyncio.Task[Any], int]) -> None:

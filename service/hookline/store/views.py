@@ -58,7 +58,8 @@ async def state(connection: Connection, run: UUID) -> str | None:
 
 
 JOURNAL = """
-select key, kind, state, attempt, output, error, started_at, finished_at
+select key, kind, case when kind = 'undo' and state = 'waiting' then 'registered' else state end as state,
+       attempt, output, error, started_at, finished_at
   from hookline.journal where run_id = $1 order by position
 """
 

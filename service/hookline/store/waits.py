@@ -76,10 +76,19 @@ delete from hookline.waits using unnest($1::uuid[], $2::text[]) as given (run_id
 """
 
 
+LEFT_OVER = """
+delete from hookline.signals using unnest($1::uuid[], $2::text[]) as given (run_id, key)
+ where signals.run_id = given.run_id and taken_by is null and delivery_id is not null
+   and (given.key is null or signals.name = 'event:' || given.key)
+"""
+
+
 async def unsubscribe(connection: Connection, waits: Sequence[tuple[UUID, str | None]]) -> None:
-    """Forget waits, by run and key; a key that is `None` is all of the run's."""
+    """Forget waits, by run and key, and what was brought for them; a key that is `None` is all of the run's."""
     if waits:
-        await connection.execute(UNSUBSCRIBE, [run for run, _ in waits], [key for _, key in waits])
+        given = [run for run, _ in waits], [key for _, key in waits]
+        await connection.execute(UNSUBSCRIBE, *given)
+        await connection.execute(LEFT_OVER, *given)
 
 
 ARRIVE = """
