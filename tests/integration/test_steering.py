@@ -318,7 +318,9 @@ async def test_a_preflight_lists_the_runs_that_new_code_would_not_go_on_with(dsn
         await ctx.step(double, 1)
         await ctx.map(double, [1, 2])
         await ctx.race(ctx.step(double, 1), ctx.wait_for("never"))
-        await ctx.wait_for("go")
+        callback = await ctx.callback("paid")
+        await ctx.set_var("url", callback.url)
+        await callback
         await ctx.step(double, 5)
 
     @before.job("changed")

@@ -136,7 +136,7 @@ class Execution:
         self._parking.enter()
         try:
             record = await self._journal.ask(call)
-            if record is not None and record.settled:
+            if record is not None and (record.settled or _only_opens(call)):
                 return self._replay(call, record)
             if self._closing is not None:
                 await self._stay_out(call)
@@ -149,7 +149,7 @@ class Execution:
             self._note_interrupt(interrupt)
             raise
         else:
-            if self._services.always_replay and not (record and isinstance(call, WaitForCallback) and call.opening):
+            if self._services.always_replay:
                 self.interrupt(GivenBack("replayed after each call"))
                 await asyncio.sleep(0)  # where the cancellation arrives
             return value
@@ -271,7 +271,7 @@ class Execution:
         return self._waiting
 
     def _replay(self, call: Call, record: Record) -> Any:
-        if isinstance(call, WaitForCallback) and call.opening:
+        if _only_opens(call):
             return self._services.address(self.claim.id, call.key)
         if record.error is not None:
             error = decide.rebuild(record.error)
@@ -303,6 +303,11 @@ class Execution:
                     return key
             error = error.__cause__ or error.__context__
         return None
+
+
+def _only_opens(call: Call) -> bool:
+    """Whether `call` opens a callback, which is done once it is recorded that it waits."""
+    return isinstance(call, WaitForCallback) and call.opening
 
 
 _HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {

@@ -86,8 +86,7 @@ class Waits:
     async def callback(self, call: WaitForCallback, record: Record | None) -> Any:
         """Open a callback, or go on when an outsider completes it."""
         if call.opening:
-            if record is None:
-                await self._open(call)
+            await self._open(call)
             return self._services.address(self._journal.claim.id, call.key)
         found = await self._come(call, self._as_opened(call, record), None, mailbox=call.mailbox, settle=False)
         told = codec.decode(found.data or codec.NULL)
