@@ -12,7 +12,7 @@ import pytest
 
 from hookline import store
 from hookline.codec import uuid7
-from hookline.store import claims, control, runs, scopes, signals, waits, workers
+from hookline.store import claims, control, due, runs, scopes, signals, waits, workers
 from hookline.store.database import Database
 from hookline.web import health
 
@@ -44,12 +44,12 @@ select gen_random_uuid(), 'job' || n % 10, 1, state, n % 3, case when n % 2 = 0 
 
 HOT = {
     "claim": (claims.CLAIM, (uuid7(), ["job1@1", "job2@1"], 100), "runs_due"),
-    "look": (claims.LOOK, (["job1@1"],), "runs_due"),
+    "look": (due.LOOK, (["job1@1"],), "runs_due"),
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
     "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),
-    "rise": (claims.RISE, (1000,), "runs_waking"),
-    "look ahead": (claims.LOOK, (["job1@1"],), "runs_waking"),
+    "rise": (due.RISE, (1000,), "runs_waking"),
+    "look ahead": (due.LOOK, (["job1@1"],), "runs_waking"),
     "children": (control.CANCEL_CHILDREN, ([uuid7()],), "runs_children"),
     "held signals": (signals.HELD, ([uuid7()], ["a"]), "signals_held"),
     "waits for an event": (waits.WAITING, (["github.push"], [""]), "waits_type"),

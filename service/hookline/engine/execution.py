@@ -20,7 +20,8 @@ from hookline.engine.steps import Steps
 from hookline.engine.waits import Waits
 from hookline.errors import Cancelled, GivenBack, Interrupt, Paused, Suspended, TimedOut
 from hookline.jobs.call import Call, Child, Decision, Note, Send, Sleep, WaitForCallback, WaitForEvent, WaitForSignal
-from hookline.jobs.context import Context, Info
+from hookline.jobs.calls import Info
+from hookline.jobs.context import Context
 from hookline.jobs.job import Job
 from hookline.jobs.step import Poll, StepCall, Undo
 from hookline.store.claims import Claim, Finish

@@ -12,7 +12,7 @@ from hookline import telemetry
 from hookline.engine import patterns
 from hookline.engine.scrub import scrub_requested
 from hookline.jobs.job import Job
-from hookline.store import claims, waits
+from hookline.store import due, waits
 from hookline.store.database import AWAY, Database
 
 CHANNEL = "hookline"
@@ -66,13 +66,13 @@ class Scheduler:
 
     async def _look(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Turn what is to be turned; returns in how many seconds there will be more."""
-        seen = await claims.look(connection, self._offers)
+        seen = await due.look(connection, self._offers)
         while seen["arrived"] and await waits.route(connection, _about, _fits):
             pass
         if seen["deletions"]:
             await scrub_requested(connection, self._jobs)
         if seen["next"] is not None and seen["next"] <= 0:
-            while await claims.rise(connection):
+            while await due.rise(connection):
                 pass
             return 0.0
         if seen["due"]:

@@ -12,7 +12,7 @@ from hookline import telemetry
 from hookline.errors import Unavailable
 from hookline.jobs.job import Job
 from hookline.starts import hooked
-from hookline.store import claims, runs, workers
+from hookline.store import claims, due, runs, workers
 from hookline.store.database import Connection, Database
 from hookline.store.runs import NewRun
 
@@ -50,7 +50,7 @@ class Watchdog:
         async with self._database.session() as connection:
             if await workers.any_expired(connection):
                 await self.release_the_lost(connection)
-            age, stranded = await claims.survey(connection)
+            age, stranded = await due.survey(connection)
         telemetry.QUEUE_AGE.set(round(age, 3))
         telemetry.STRANDED.set(stranded)
 

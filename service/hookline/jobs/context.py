@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from functools import partial
-from itertools import count
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints, overload
-from uuid import UUID, uuid4
-
-from msgspec import Struct
+from uuid import UUID
 
 from hookline import codec
 from hookline.codec import Typed
@@ -19,10 +13,7 @@ from hookline.events import Event, Pattern
 from hookline.jobs.call import (
     ANYTHING,
     Child,
-    Decision,
-    Note,
     Pending,
-    Performer,
     Send,
     Sleep,
     WaitForEvent,
@@ -31,10 +22,11 @@ from hookline.jobs.call import (
 )
 from hookline.jobs.callback import Approval, Callback
 from hookline.jobs.current import CURRENT, current_step
-from hookline.jobs.fan import Batch, Branch, Fan, TooManyFailed, tolerance
 from hookline.jobs.log import Log
+from hookline.jobs.parallel import Parallel
 from hookline.jobs.retry import Seconds, seconds
-from hookline.jobs.step import Poll, StepCall, Undo, as_step, check_name
+from hookline.jobs.step import Poll, Undo, as_step, check_name
+from hookline.jobs.values import Values
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,55 +34,16 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-class Info(Struct, frozen=True):
-    """Which run this is.
-
-    Args:
-        run: its id.
-        job: the job's name.
-        version: the job's version, which the run keeps.
-        attempt: which try of the whole run this is, from 1.
-        scope: the key that serialises runs of the job, if it has one.
-        delivery: the id of the webhook that started it, if one did.
-        parent: the id of the run that started it, if one did.
-    """
-
-    run: UUID
-    job: str
-    version: int = 1
-    attempt: int = 1
-    scope: str | None = None
-    delivery: UUID | None = None
-    parent: UUID | None = None
-
-
-class Context:
+class Context(Values, Parallel):
     """One execution of a run, as its job sees it.
 
     Between two calls of the Context a job does nothing but compute: it is called again from the top whenever
     the run goes on elsewhere, and what it awaits of the Context returns what was recorded. The key of a call is
     assigned when the method is called, before it is awaited, so calls that are gathered are numbered in the order
     in which they are written.
-
-    Attributes:
-        info: which run this is; `run`, `job`, `version`, `attempt`, `scope`, `delivery` and `parent` are its parts.
     """
 
-    __slots__ = ("_names", "_path", "_performer", "_positions", "_variables", "info")
-
-    def __init__(self, performer: Performer, info: Info) -> None:
-        self.info = info
-        self._performer = performer
-        self._path = ""
-        self._names: dict[str, int] = {}
-        self._positions = count()
-        self._variables: dict[str, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        """The parts of `info`."""
-        if name in Info.__struct_fields__:
-            return getattr(self.info, name)
-        raise AttributeError(f"a Context has no {name!r}")
+    __slots__ = ()
 
     @property
     def log(self) -> Log:
@@ -121,17 +74,6 @@ class Context:
         """
         called = as_step(function)
         return self._step(self._key(called.name), called, args, kwargs)
-
-    def _step(self, key: str, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pending[Any]:
-        call = StepCall(
-            key=key,
-            position=next(self._positions),
-            fingerprint=fingerprint(args, kwargs),
-            step=called,
-            args=args,
-            kwargs=kwargs,
-        )
-        return Pending(self._performer.perform, call)
 
     def poll(
         self,
@@ -384,171 +326,6 @@ class Context:
         )
         return Pending(self._performer.perform, call)
 
-    # Several at once
-
-    def group(self, name: str) -> Context:
-        """A Context whose calls are recorded under `name/`, for a part of the job that is a whole of its own."""
-        return self._at(self._key(check_name(name, "group")))
-
-    async def gather(self, *branches: Awaitable[Any] | Callable[[Context], Awaitable[Any]]) -> list[Any]:
-        """Do several things at once, and return what each returns, in this order.
-
-        Args:
-            branches: calls of this Context, not yet awaited, or functions that take a Context of their own.
-
-        Raises:
-            Exception: the first failure; what the other branches still do is cancelled.
-        """
-        batch = await self._fan("gather", branches)
-        return list(batch)
-
-    async def race(self, *branches: Awaitable[Any] | Callable[[Context], Awaitable[Any]]) -> tuple[int, Any]:
-        """Do several things at once until the first has ended; returns which one, from 0, and what it returned.
-
-        Args:
-            branches: as of `gather`.
-
-        Raises:
-            Exception: what the first failed with.
-        """
-        if not branches:
-            raise ValueError("a race needs somebody who runs")
-        batch = await self._fan("race", branches, first=True)
-        return batch.succeeded[0], batch[batch.succeeded[0]]
-
-    async def _fan(self, what: str, branches: Iterable[Any], *, first: bool = False) -> Batch[Any]:
-        decision = self._decision(self._key(what), what)
-        fan = Fan(self._performer, decision, [self._branch(each) for each in branches], first=first)
-        batch = await fan.run()
-        if batch.errors:
-            raise next(iter(batch.errors.values()))
-        return batch
-
-    async def map(
-        self,
-        function: Callable[..., Awaitable[R]] | Callable[..., R],
-        items: Iterable[Any],
-        /,
-        *,
-        concurrency: int | None = None,
-        tolerate: int | str | None = None,
-        enough: int | None = None,
-        name: str | None = None,
-    ) -> Batch[R]:
-        """Call `function` for each of `items`, several at once, and return what came of them, in their order.
-
-        Args:
-            function: a step, called with an item; or a branch, `async def branch(ctx, item)`, with a Context of its
-                own, in which it may step, sleep and wait.
-            concurrency: how many at once; all, unless said otherwise.
-            tolerate: how many may fail, as a number or as a percentage such as `"10%"`.
-            enough: how many successes will do; what is still done then is cancelled.
-            name: what the journal calls it; the function's name unless said otherwise.
-
-        Raises:
-            Exception: the first failure, if nothing was said of tolerating any.
-            TooManyFailed: more failed than is tolerated.
-        """
-        wanted = list(items)
-        called = as_step(cast("Callable[..., R]", function))
-        base = self._key(name or called.name)
-        if _takes_context(called.function):
-            branches = [
-                Branch(f"{base}/{index}", partial(cast("Any", called.function), self._at(f"{base}/{index}"), item))
-                for index, item in enumerate(wanted)
-            ]
-        else:
-            branches = [
-                Branch(f"{base}/{index}", partial(self._step, f"{base}/{index}", called, (item,), {}))
-                for index, item in enumerate(wanted)
-            ]
-        batch = await Fan(
-            self._performer,
-            self._decision(base, "map"),
-            cast("Sequence[Branch]", branches),
-            concurrency,
-            tolerance(tolerate or 0, len(wanted)),
-            enough,
-        ).run()
-        if batch.why == "failures":
-            raise next(iter(batch.errors.values())) if tolerate is None else TooManyFailed(batch)
-        return batch
-
-    # What is recorded so that a replay has the same
-
-    def now(self) -> Pending[datetime]:
-        """The time, by the database's clock."""
-        return self._note("now", lambda: datetime.fromtimestamp(self._performer.clock, UTC), datetime)
-
-    def random(self) -> Pending[float]:
-        """A random number from 0 to 1."""
-        return self._note("random", random.random, float)
-
-    def uuid4(self) -> Pending[UUID]:
-        """A random UUID."""
-        return self._note("uuid4", uuid4, UUID)
-
-    def set_var(self, name: str, value: Any) -> Pending[None]:
-        """Let operators see `value` under `name`, while the run goes on and when it has ended."""
-        self._variables[check_name(name, "variable")] = value
-        return self._note(f"var:{name}", lambda: value, Any, what="var")
-
-    def get_var(self, name: str, default: Any = None) -> Any:
-        """What this run last set under `name`."""
-        return self._variables.get(name, default)
-
-    def patched(self, name: str) -> bool:
-        """Whether to take the new way: true for a run that gets here first, false for one that was past it already.
-
-        Example:
-            if ctx.patched("notify-before-shipping"):
-                await ctx.step(notify, order)
-        """
-        return self._performer.patched(f"{self._path}patch:{check_name(name, 'patch')}", next(self._positions))
-
-    def _note(self, name: str, make: Callable[[], Any], returns: Any, *, what: str = "value") -> Pending[Any]:
-        note = Note(key=self._key(name), position=next(self._positions), what=what, make=make, returns=Typed(returns))
-        return Pending(self._performer.perform, note)
-
-    # Keys
-
-    def _key(self, name: str) -> str:
-        """`name`, or `name#2` for the second call of that name, and so on, under this Context's path."""
-        number = self._names[name] = self._names.get(name, 0) + 1
-        return f"{self._path}{name}" if number == 1 else f"{self._path}{name}#{number}"
-
-    def _at(self, path: str) -> Context:
-        """A Context of the same run whose keys are under `path`."""
-        context = Context(self._performer, self.info)
-        context._path = f"{path}/"
-        context._positions = self._positions
-        context._variables = self._variables
-        return context
-
-    def _decision(self, key: str, what: str) -> Decision:
-        return Decision(key=key, position=next(self._positions), what=what)
-
-    def _branch(self, given: Any) -> Branch:
-        if isinstance(given, Pending):
-            given.is_cared_for = True
-            return Branch(given.call.key, lambda: given)
-        if callable(given):
-            path = self._key(check_name(getattr(given, "__name__", "branch").strip("<>"), "branch"))
-            return Branch(path, partial(given, self._at(path)))
-        raise TypeError(
-            "a branch is a call of the Context, such as ctx.step(build), or a function that takes a Context, not "
-            f"{type(given).__name__}"
-        )
-
 
 def _returned(job: str | Callable[..., Any]) -> Typed:
     return ANYTHING if isinstance(job, str) else Typed(get_type_hints(job).get("return", Any))
-
-
-def _takes_context(function: Callable[..., Any]) -> bool:
-    """Whether `function` is a branch, which is handed a Context before its item."""
-    try:
-        first = next(iter(inspect.signature(function).parameters.values()), None)
-    except (TypeError, ValueError):
-        return False
-    return first is not None and (first.annotation in (Context, "Context") or first.name == "ctx")

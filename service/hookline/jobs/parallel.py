@@ -1,0 +1,136 @@
+"""Parallel: several branches of a job at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from hookline.jobs.call import Decision, Pending
+from hookline.jobs.calls import Calls
+from hookline.jobs.fan import Batch, Branch, Fan, TooManyFailed, tolerance
+from hookline.jobs.step import as_step, check_name
+
+R = TypeVar("R")
+Self = TypeVar("Self", bound="Parallel")
+
+
+class Parallel(Calls):
+    """The part of a Context that does several things at once."""
+
+    __slots__ = ()
+
+    def group(self: Self, name: str) -> Self:
+        """A Context whose calls are recorded under `name/`, for a part of the job that is a whole of its own."""
+        return self._at(self._key(check_name(name, "group")))
+
+    async def gather(self, *branches: Awaitable[Any] | Callable[..., Awaitable[Any]]) -> list[Any]:
+        """Do several things at once, and return what each returns, in this order.
+
+        Args:
+            branches: calls of this Context, not yet awaited, or functions that take a Context of their own.
+
+        Raises:
+            Exception: the first failure; what the other branches still do is cancelled.
+        """
+        batch = await self._fan("gather", branches)
+        return list(batch)
+
+    async def race(self, *branches: Awaitable[Any] | Callable[..., Awaitable[Any]]) -> tuple[int, Any]:
+        """Do several things at once until the first has ended; returns which one, from 0, and what it returned.
+
+        Args:
+            branches: as of `gather`.
+
+        Raises:
+            Exception: what the first failed with.
+        """
+        if not branches:
+            raise ValueError("a race needs somebody who runs")
+        batch = await self._fan("race", branches, first=True)
+        return batch.succeeded[0], batch[batch.succeeded[0]]
+
+    async def _fan(self, what: str, branches: Iterable[Any], *, first: bool = False) -> Batch[Any]:
+        decision = self._decision(self._key(what), what)
+        fan = Fan(self._performer, decision, [self._branch(each) for each in branches], first=first)
+        batch = await fan.run()
+        if batch.errors:
+            raise next(iter(batch.errors.values()))
+        return batch
+
+    async def map(
+        self,
+        function: Callable[..., Awaitable[R]] | Callable[..., R],
+        items: Iterable[Any],
+        /,
+        *,
+        concurrency: int | None = None,
+        tolerate: int | str | None = None,
+        enough: int | None = None,
+        name: str | None = None,
+    ) -> Batch[R]:
+        """Call `function` for each of `items`, several at once, and return what came of them, in their order.
+
+        Args:
+            function: a step, called with an item; or a branch, `async def branch(ctx, item)`, with a Context of its
+                own, in which it may step, sleep and wait.
+            concurrency: how many at once; all, unless said otherwise.
+            tolerate: how many may fail, as a number or as a percentage such as `"10%"`.
+            enough: how many successes will do; what is still done then is cancelled.
+            name: what the journal calls it; the function's name unless said otherwise.
+
+        Raises:
+            Exception: the first failure, if nothing was said of tolerating any.
+            TooManyFailed: more failed than is tolerated.
+        """
+        wanted = list(items)
+        called = as_step(cast("Callable[..., R]", function))
+        base = self._key(name or called.name)
+        if _takes_context(called.function):
+            branches = [
+                Branch(f"{base}/{index}", partial(cast("Any", called.function), self._at(f"{base}/{index}"), item))
+                for index, item in enumerate(wanted)
+            ]
+        else:
+            branches = [
+                Branch(f"{base}/{index}", partial(self._step, f"{base}/{index}", called, (item,), {}))
+                for index, item in enumerate(wanted)
+            ]
+        batch = await Fan(
+            self._performer,
+            self._decision(base, "map"),
+            cast("Sequence[Branch]", branches),
+            concurrency,
+            tolerance(tolerate or 0, len(wanted)),
+            enough,
+        ).run()
+        if batch.why == "failures":
+            raise next(iter(batch.errors.values())) if tolerate is None else TooManyFailed(batch)
+        return batch
+
+    def _decision(self, key: str, what: str) -> Decision:
+        return Decision(key=key, position=next(self._positions), what=what)
+
+    def _branch(self, given: Any) -> Branch:
+        if isinstance(given, Pending):
+            given.is_cared_for = True
+            return Branch(given.call.key, lambda: given)
+        if callable(given):
+            path = self._key(check_name(getattr(given, "__name__", "branch").strip("<>"), "branch"))
+            return Branch(path, partial(given, self._at(path)))
+        raise TypeError(
+            "a branch is a call of the Context, such as ctx.step(build), or a function that takes a Context, not "
+            f"{type(given).__name__}"
+        )
+
+
+def _takes_context(function: Callable[..., Any]) -> bool:
+    """Whether `function` is a branch, which is handed a Context before its item."""
+    try:
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+    except (TypeError, ValueError):
+        return False
+    if first is None:
+        return False
+    return first.name == "ctx" or getattr(first.annotation, "__name__", first.annotation) == "Context"
