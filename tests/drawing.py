@@ -32,6 +32,8 @@ def folder(module: str) -> str:
         return "parsers"
     if not rest:
         return "hookline"
+    if rest[0] == "__main__":
+        return "cli"
     if (ROOTS["hookline"] / rest[0]).is_dir() or rest[0] in ALONE:
         return rest[0]
     return VOCABULARY

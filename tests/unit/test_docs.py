@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from tests import drawing
 from tests.support import PUSH, SECRET, on_site
 
 from hookline import App
@@ -16,6 +18,11 @@ from hookline.testing import Serve
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+OTHER_WORDS = {
+    "succeeded", "body_from", "waiting", "arrivals", "control", "cancelled",
+}  # fmt: skip
+"""What the walks put in code's type that is a state, a column or a table."""
 
 EXAMPLES = {
     name: re.sub(r"^ {3}", "", code, flags=re.MULTILINE) if code.startswith("   ") else code
@@ -107,3 +114,29 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), (document.name, target)
+
+
+def test_the_drawing_is_the_code() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    assert drawing.mermaid() in text
+
+
+def test_every_function_of_the_walks_is_where_they_say() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    walks = text[text.index("## Five walks") : text.index("## What must hold")]
+    known = {
+        name
+        for _, path in drawing.modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for name in (
+            [node.name, *(f"{node.name}.{each.name}" for each in node.body if hasattr(each, "name"))]
+            if isinstance(node, ast.ClassDef)
+            else [node.name]
+        )
+    }
+    named = set(re.findall(r"`((?:[A-Z]\w+\.)?_?[a-z]\w+|[A-Z]\w+)`", walks)) - OTHER_WORDS
+    assert len(named) > 50
+    assert named <= known, named - known
+    for path in re.findall(r"`([a-z_/]+/\w+\.py)`", walks):
+        assert (ROOT / "service" / "hookline" / path).exists(), path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import weakref
 from datetime import timedelta
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -177,3 +179,20 @@ def test_ids_are_in_the_order_of_their_making_and_of_version_seven() -> None:
     assert {each.version for each in ids} == {7}
     assert len(set(ids)) == 100
     assert [each.int >> 80 for each in ids] == sorted(each.int >> 80 for each in ids)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="tiemout"):
+        step(tiemout=5)(str)  # type: ignore[call-overload]
+
+
+def test_a_function_that_is_forgotten_leaves_nothing_behind() -> None:
+    def make() -> weakref.ref[Any]:
+        def local() -> None: ...
+
+        assert as_step(local) is as_step(local)
+        return weakref.ref(local)
+
+    local = make()
+    gc.collect()
+    assert local() is None

@@ -7,9 +7,11 @@ import base64
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial, update_wrapper
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property, partial, update_wrapper
 from typing import (
     Any,
     ClassVar,
@@ -20,14 +22,13 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
-    cast,
     get_type_hints,
     overload,
 )
 
 from hookline import codec
 from hookline.codec import Typed
-from hookline.jobs.call import Call
+from hookline.jobs.call import ANYTHING, Call
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
 
 P = ParamSpec("P")
@@ -35,6 +36,9 @@ R = TypeVar("R")
 
 
 LONGEST_NAME = 200
+
+KEPT = "__hookline_step__"
+"""Where a function keeps the Step that it is without options, for as long as there is the function."""
 
 
 class Serializer(Protocol):
@@ -101,15 +105,34 @@ class Step(Generic[P, R]):
 
     def options(self, **options: Unpack[Options]) -> Step[P, R]:
         """This step with other options, for one call: `await ctx.step(build.options(timeout=5), commit)`."""
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"a step has no option {', '.join(sorted(unknown))}")
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         for span in {"timeout", "heartbeat"} & given.keys():
             given[span] = seconds(given[span])
-        return replace(self, **given)
+        other = copy(self)
+        for name, value in given.items():
+            setattr(other, name, value)
+        check_name(other.name, "step")
+        return other
 
-    @property
+    @cached_property
     def returns(self) -> Typed:
-        """What the function says that it returns."""
-        return _returned(self.function)
+        """What the function says that it returns; anything, if that says nothing to us."""
+        try:
+            return Typed(get_type_hints(self.function).get("return", Any))
+        except Exception:  # noqa: BLE001 - a hint that cannot be read, or that pydantic has no schema for
+            return ANYTHING
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether the function is awaited, not called in a thread."""
+        function: Any = self.function
+        while isinstance(function, partial):
+            function = function.func
+        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
+        )
 
     def encode(self, value: Any) -> bytes:
         """`value`, which the function returned, as the JSON that is recorded; raises `Undecodable`."""
@@ -159,23 +182,16 @@ def as_step(function: Callable[P, R]) -> Step[P, R]:
         return function
     if not callable(function):
         raise TypeError(f"a step is a function, not {type(function).__name__}: pass the function and its arguments")
-    return cast("Step[P, R]", _plain(function))
-
-
-@lru_cache(maxsize=4096)
-def _plain(function: Callable[..., Any]) -> Step[..., Any]:
+    found = getattr(function, KEPT, None)
+    if isinstance(found, Step) and found.function is function:
+        return found
     named = getattr(function, "__name__", None)
     if named is None:
         raise TypeError(f"{function!r} has no name: give it one with `step(name=...)(...)`")
-    return Step(function, named)
-
-
-@lru_cache(maxsize=4096)
-def _returned(function: Callable[..., Any]) -> Typed:
-    try:
-        return Typed(get_type_hints(function).get("return", Any))
-    except Exception:  # noqa: BLE001 - a hint that cannot be read, or that pydantic has no schema for, says nothing
-        return Typed(Any)
+    plain = Step(function, named)
+    with suppress(AttributeError, TypeError):  # what takes no attributes, such as a bound method, is made anew
+        setattr(function, KEPT, plain)
+    return plain
 
 
 class StepCall(Call, frozen=True, kw_only=True):
@@ -194,20 +210,11 @@ class StepCall(Call, frozen=True, kw_only=True):
     def invoke(self, threads: Executor) -> Awaitable[Any]:
         """Call the function, a `def` in one of `threads`."""
         function = self.step.function
-        if _is_async(function):
+        if self.step.is_async:
             awaited: Awaitable[Any] = function(*self.args, **self.kwargs)
             return awaited
         call = partial(copy_context().run, function, *self.args, **self.kwargs)
         return asyncio.get_running_loop().run_in_executor(threads, call)
-
-
-@lru_cache(maxsize=4096)
-def _is_async(function: Callable[..., Any]) -> bool:
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine
-    )
 
 
 class Undo(StepCall, frozen=True, kw_only=True):

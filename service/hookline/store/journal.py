@@ -10,10 +10,6 @@ from msgspec import Struct
 
 from hookline.store.database import Connection
 
-Kind = Literal[
-    "step", "sleep", "signal", "event", "callback", "child", "start", "send", "poll", "value", "var", "patch",
-    "gather", "map", "race", "undo",
-]  # fmt: skip
 Outcome = Literal["started", "intent", "retrying", "waiting", "abandoned", "succeeded", "failed"]
 
 

@@ -151,8 +151,6 @@ select seq, control, mail, losses, claims, worker_id, data_deletion, forked_from
 
 OFFSPRING = "select id, job, state, attached from hookline.runs where parent_id = $1 order by id limit 1000"
 
-FORKS = "select id, state from hookline.runs where forked_from = $1 order by id"
-
 
 async def variables(connection: Connection, run: UUID) -> dict[str, bytes]:
     """What `run` last set under each name, JSON."""
