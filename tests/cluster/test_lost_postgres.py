@@ -83,3 +83,46 @@ async def test_everything_that_got_2xx_has_its_run_after_postgres_was_killed_twi
     assert promised <= {str(row["id"]) for row in rows}
     assert {row["state"] for row in rows} == {"succeeded"}
     assert workers == 2
+
+
+async def test_a_postgres_that_stands_still_costs_no_worker_and_no_delivery(tmp_path: Path) -> None:
+    data = tmp_path / "pg"
+    settings = {"HOOKLINE_INTAKE_TIMEOUT": "0.2", "HOOKLINE_LEASE": "3"}
+    sender = Sender()
+    async with (
+        serving("--data", str(data), **settings) as one,
+        serving("--data", str(data), **settings) as two,
+        httpx.AsyncClient(timeout=30) as client,
+    ):
+        senders = [asyncio.create_task(sender.post((one, two)[each % 2], client, f"s{each}")) for each in range(16)]
+        await sender.seen(202, more=200)
+        frozen = processes_of(data)
+        for each in frozen:
+            os.kill(each, signal.SIGSTOP)
+        await sender.seen(503, more=16 * 5 * 7)  # each took a fifth of a second: longer than two leases
+        for each in frozen:
+            os.kill(each, signal.SIGCONT)
+        await sender.seen(202, more=200)
+        for each in senders:
+            each.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
+        accepted = {guid: told for guid, (status, told) in sender.told.items() if status in (200, 202)}
+        promised = {run for told in accepted.values() for run in told["runs"]}
+        with embedded.running(data) as dsn:
+            connection = await asyncpg.connect(dsn)
+            async with asyncio.timeout(60):
+                while await connection.fetchval("select exists (select from hookline.runs where finished_at is null)"):
+                    await asyncio.sleep(0.1)  # nobody listens to this Postgres
+            rows = await connection.fetch("select id, state, losses from hookline.runs")
+            await connection.close()
+        assert not [line for line in (*one.lines, *two.lines) if line.get("event") == "worker.lost"]
+
+    assert promised <= {str(row["id"]) for row in rows}
+    assert {(row["state"], row["losses"]) for row in rows} == {("succeeded", 0)}
+
+
+def processes_of(data: Path) -> list[int]:
+    """The postmaster of a data directory and all of its children."""
+    postmaster = int((data / "postmaster.pid").read_text().split("\n")[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return [postmaster, *map(int, children)]

@@ -68,7 +68,7 @@ class Heartbeat:
         began = asyncio.get_running_loop().time()
         try:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await self._database.connect()
+                self._connection = await self._database.connect(patience=self._lease / BEATS)
             controlled = await workers.renew(self._connection, self._worker, self._lease, self._running())
         except AWAY as error:
             if self._connection is not None:

@@ -58,7 +58,9 @@ class _Withdraw:
     child: UUID | None
 
 
-_Item = Record | Finish | Want | NewWait | _Spawn | _Send | _Withdraw | _Take | _Nudge
+_Subscription = tuple[Record, Sequence[NewWait]]
+
+_Item = Record | Finish | Want | _Spawn | _Send | _Withdraw | _Take | _Nudge
 
 NOTE_WITHIN = 0.5
 """Seconds after which a note is committed though nothing else is."""
@@ -86,10 +88,13 @@ class Ledger:
         self._notes: dict[tuple[UUID, str], Record] = {}
         self._nudging = False
         self._commit: GroupCommit[_Item, Any] = GroupCommit(database, self._write, name="engine")
+        self._subscriptions: GroupCommit[_Subscription, None] = GroupCommit(database, self._subscribe, name="waits")
 
     async def run(self) -> None:
-        """Write until cancelled; raises `LeaseLost` when the worker was declared dead."""
-        await self._commit.run()
+        """Write until cancelled; raises `LeaseLost`, in a group, when the worker was declared dead."""
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._commit.run(), name="commit")
+            together.create_task(self._subscriptions.run(), name="subscriptions")
 
     def note(self, record: Record) -> None:
         """Have `record` ride along with the next commit, if what its call settles to does not come first."""
@@ -125,9 +130,8 @@ class Ledger:
         return found
 
     async def subscribe(self, record: Record, wanted: Sequence[NewWait]) -> None:
-        """Commit a wait for events."""
-        items: list[_Item] = [*wanted, record]
-        await asyncio.gather(*map(self._commit.submit, items))
+        """Commit a wait for events: by a writer of its own, since it may have to wait for whoever stores deliveries."""
+        await self._subscriptions.submit((record, wanted))
 
     async def withdraw(self, run: UUID, key: str, child: UUID | None = None) -> None:
         """Commit that a wait is over that nobody was given anything by."""
@@ -142,6 +146,18 @@ class Ledger:
         """Commit a signal to another run together with the record of it, unless it is refused."""
         sent: Sent = await self._commit.submit(_Send(record, signal))
         return sent
+
+    async def _subscribe(
+        self,
+        connection: Connection,
+        items: Sequence[_Subscription],
+        again: bool,  # noqa: ARG002 - repeating is safe
+    ) -> list[None]:
+        async with connection.transaction():
+            await workers.fence(connection, self._worker)
+            await waits.subscribe(connection, [wait for _, wanted in items for wait in wanted])
+            await journal.write(connection, [record for record, _ in items])
+        return [None for _ in items]
 
     async def _write(self, connection: Connection, items: Sequence[_Item], again: bool) -> list[Any]:
         notes, self._notes = self._notes, {}
@@ -200,7 +216,6 @@ class _Batch:
         await self._spawn()
         await self._send()
         await self._collect()
-        await waits.subscribe(self._connection, self._only(NewWait))
         await self._withdraw()
         await journal.write(self._connection, list(self._records.values()))
         await claims.finish(self._connection, self._worker, finishes)

@@ -16,6 +16,12 @@ from hookline.store import claims, due, runs, workers
 from hookline.store.database import Connection, Database
 from hookline.store.runs import NewRun
 
+SECOND_THOUGHT = 0.5
+"""Seconds between finding a lease run out and judging its worker.
+
+If it was Postgres that stood still, for everybody, renewals are on their way.
+"""
+
 
 class Watchdog:
     """Every replica runs one; they need not agree, since only one of them can delete a row.
@@ -48,9 +54,12 @@ class Watchdog:
 
     async def _look(self) -> None:
         async with self._database.session() as connection:
-            if await workers.any_expired(connection):
-                await self.release_the_lost(connection)
+            expired = await workers.any_expired(connection)
             age, stranded = await due.survey(connection)
+        if expired:
+            await asyncio.sleep(min(SECOND_THOUGHT, self._lease / 10))
+            async with self._database.session() as connection:
+                await self.release_the_lost(connection)
         telemetry.QUEUE_AGE.set(round(age, 3))
         telemetry.STRANDED.set(stranded)
 

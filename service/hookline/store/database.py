@@ -79,12 +79,18 @@ class Database:
             reset=_leave_as_it_is,
             server_settings=self._settings,
             timeout=5,
-            command_timeout=60,
+            command_timeout=30,
         )
 
-    async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection for a caller that keeps it; raises one of `AWAY`."""
-        connection = await asyncpg.connect(self._dsn, server_settings=self._settings, timeout=5, command_timeout=60)
+    async def connect(self, *, patience: float = 60) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection for a caller that keeps it; raises one of `AWAY`.
+
+        Args:
+            patience: seconds that a statement may take before Postgres counts as away.
+        """
+        connection = await asyncpg.connect(
+            self._dsn, server_settings=self._settings, timeout=5, command_timeout=patience
+        )
         await _speak_bytes(connection)
         return connection
 
