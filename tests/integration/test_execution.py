@@ -503,3 +503,20 @@ async def test_an_idempotency_key_makes_one_run(dsn: str) -> None:
         runs = await asyncio.gather(*(house.start("work", idempotency_key="once") for _ in range(50)))
         assert len(set(runs)) == 1
         assert await house.start("work", idempotency_key="twice") != runs[0]
+
+
+async def test_a_wrapped_coroutine_function_is_awaited_though_it_looks_plain(dsn: str) -> None:
+    app = App()
+
+    async def real(x: int) -> int:
+        return x + 1
+
+    def wrapped(x: int) -> Any:
+        return real(x)
+
+    @app.job()
+    async def work(ctx: Context, x: int) -> int:
+        return await ctx.step(wrapped, x)
+
+    async with at_home(app, dsn) as house, house.replica():
+        assert (await house.finish("work", 1))["output"] == b"2"

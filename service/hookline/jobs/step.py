@@ -213,8 +213,12 @@ class StepCall(Call, frozen=True, kw_only=True):
         if self.step.is_async:
             awaited: Awaitable[Any] = function(*self.args, **self.kwargs)
             return awaited
-        call = partial(copy_context().run, function, *self.args, **self.kwargs)
-        return asyncio.get_running_loop().run_in_executor(threads, call)
+        return self._invoke_in(threads)
+
+    async def _invoke_in(self, threads: Executor) -> Any:
+        call = partial(copy_context().run, self.step.function, *self.args, **self.kwargs)
+        value = await asyncio.get_running_loop().run_in_executor(threads, call)
+        return await value if inspect.isawaitable(value) else value  # a wrapped `async def` looks like a `def`
 
 
 class Undo(StepCall, frozen=True, kw_only=True):

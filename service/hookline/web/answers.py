@@ -22,11 +22,6 @@ def page(name: str, rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     return {name: rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 
-def run(row: asyncpg.Record) -> dict[str, Any]:
-    """A run without its data."""
-    return dict(row)
-
-
 def run_with_data(row: asyncpg.Record, journal: Iterable[asyncpg.Record]) -> dict[str, Any]:
     """A run with what went in, what came out, and its journal."""
     told = dict(row)
