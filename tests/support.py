@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from hookline import App, Trigger
 from hookline.engine.replica import Replica
-from hookline.ingress.intake import Intake, configured
+from hookline.ingress.intake import Intake
+from hookline.ingress.sources import configured
 from hookline.settings import Settings, SourceSettings, load
 from hookline.store import migrate, views
 from hookline.store.database import Connection, Database

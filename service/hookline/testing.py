@@ -22,9 +22,10 @@ from hookline.engine.replica import Replica
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import HooklineError
 from hookline.events import Trigger
-from hookline.ingress.intake import Intake, Receipt, Source
+from hookline.ingress.intake import Intake, Receipt
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
+from hookline.ingress.sources import Source
 from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import StepCall
 from hookline.settings import Settings

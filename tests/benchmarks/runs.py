@@ -13,9 +13,9 @@ from hookline import App, Context
 from hookline.codec import uuid7
 from hookline.engine.replica import Replica
 from hookline.settings import load
-from hookline.store import claims, journal, runs
-from hookline.store.claims import Finish
+from hookline.store import claims, finishes, journal, runs
 from hookline.store.database import Database
+from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 from hookline.store.runs import NewRun
 
@@ -109,7 +109,7 @@ async def _bare_loop(database: Database) -> float:
     finished: list[Finish] = []
     while True:
         async with connection.transaction():
-            await claims.finish(connection, worker, finished)
+            await finishes.finish(connection, worker, finished)
             claimed = await claims.claim(connection, worker, ["steps@1"], BATCH)
         if not claimed:
             break

@@ -18,9 +18,10 @@ from hookline.codec import uuid7
 from hookline.engine.replica import Replica
 from hookline.ingress.intake import Intake
 from hookline.settings import load
-from hookline.store import claims, journal, runs, signals
-from hookline.store.claims import Claim, Finish
+from hookline.store import claims, finishes, journal, runs, signals
+from hookline.store.claims import Claim
 from hookline.store.database import Database
+from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Want
@@ -126,7 +127,7 @@ async def _bare_signals(database: Database) -> float:
         claimed = await claims.claim(connection, worker, ["listener@1"], BATCH)
         async with connection.transaction():
             await journal.write(connection, [_record(claim, "word", "signal", "waiting") for claim in claimed])
-            await claims.finish(connection, worker, [Finish(claim, "waiting", delay=None) for claim in claimed])
+            await finishes.finish(connection, worker, [Finish(claim, "waiting", delay=None) for claim in claimed])
         began = perf_counter()
         async with connection.transaction():
             batch = [NewSignal(uuid7(), run, "word", b"1") for run in ids[start : start + BATCH]]
@@ -140,7 +141,7 @@ async def _bare_signals(database: Database) -> float:
             await signals.collect(connection, wants, False)
             await journal.write(connection, [_record(claim, "word", "signal", "succeeded") for claim in claimed])
         async with connection.transaction():
-            await claims.finish(connection, worker, [Finish(claim, "succeeded", output=b"1") for claim in claimed])
+            await finishes.finish(connection, worker, [Finish(claim, "succeeded", output=b"1") for claim in claimed])
         taken += perf_counter() - began
     await connection.close()
     return RUNS / taken
@@ -172,11 +173,11 @@ async def _bare_children(database: Database) -> float:
         async with connection.transaction():
             children = await claims.claim(connection, worker, ["child@1"], BATCH)
         async with connection.transaction():
-            await claims.finish(connection, worker, [Finish(each, "succeeded", output=b"1") for each in children])
+            await finishes.finish(connection, worker, [Finish(each, "succeeded", output=b"1") for each in children])
         async with connection.transaction():
             await journal.write(connection, [_record(each, "child", "child", "succeeded") for each in parents])
         async with connection.transaction():
-            await claims.finish(connection, worker, [Finish(each, "succeeded", output=b"1") for each in parents])
+            await finishes.finish(connection, worker, [Finish(each, "succeeded", output=b"1") for each in parents])
     await connection.close()
     return RUNS / (perf_counter() - began)
 

@@ -11,9 +11,11 @@ import pytest
 from tests.support import at_home
 
 from hookline import App, Context
-from hookline.ingress import intake as intakes
+from hookline.codec import uuid7
+from hookline.ingress import sources
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.store.commit import GroupCommit
+from hookline.store.signals import NewSignal
 from hookline_parsers import github
 
 
@@ -50,7 +52,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 @pytest.mark.parametrize("lost", ["answers_to_lose", "commits_to_lose"])
-@pytest.mark.parametrize("kind", ["_Take", "Record", "Finish", "NewRun"])
+@pytest.mark.parametrize("kind", ["Take", "Record", "Finish", "NewRun"])
 async def test_a_run_ends_once_whatever_answer_is_lost(dsn: str, faults: Faults, kind: str, lost: str) -> None:
     app = App()
     calls: list[int] = []
@@ -73,13 +75,50 @@ async def test_a_run_ends_once_whatever_answer_is_lost(dsn: str, faults: Faults,
     assert following["output"] == b"2"
 
 
+@pytest.mark.parametrize("lost", ["answers_to_lose", "commits_to_lose"])
+@pytest.mark.parametrize("kind", ["Want", "Spawn", "Send", "NewSignal", "tuple", "Withdraw"])
+async def test_what_comes_for_a_run_comes_once_whatever_answer_is_lost(
+    dsn: str, faults: Faults, kind: str, lost: str
+) -> None:
+    app = App()
+
+    @app.job()
+    async def child(ctx: Context, x: int) -> int:
+        return x
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> list[Any]:
+        words = [await ctx.wait_for("word"), await ctx.wait_for("word")]
+        await ctx.signal(ctx.run, "own", 3)
+        suite = await ctx.wait_for(github.check_suite(sha="a"))
+        return [*words, await ctx.wait_for("own"), suite.data["action"], await ctx.run_job(child, 4)]
+
+    source = sources.Source("github", github.parser, Unsigned(), ())
+    body = b'{"action": "completed", "check_suite": {"head_sha": "a"}}'
+    headers = github.parser.headers_for("check_suite", "guid-1", body)
+    received = Received(Headers([(k.lower().encode(), v.encode()) for k, v in headers.items()]), body)
+    async with at_home(app, dsn) as house, house.replica():
+        getattr(faults, lost)[kind] = 2
+        run = await house.start("work")
+        await house.watch.value("select state = 'waiting' from hookline.runs where id = $1", run)
+        for word in (b"1", b"2"):
+            assert await house.intake.send(NewSignal(uuid7(), run, "word", word)) in ("sent", "repeated")
+        await house.intake.receive(source, received)
+        await house.watch.ended(run)
+        told = await house.read(run)
+        children = await house.watch.connection.fetchval("select count(*) from hookline.runs where job = 'child'")
+
+    assert getattr(faults, lost)[kind] == 0
+    assert (told["state"], told["output"], children) == ("succeeded", b'[1,2,3,"completed",4]', 1)
+
+
 async def test_a_delivery_whose_answer_was_lost_is_accepted_and_no_duplicate(dsn: str, faults: Faults) -> None:
     app = App()
 
     @app.job(on=github.push())
     async def work(ctx: Context, _: Any) -> None: ...
 
-    source = intakes.Source("github", github.parser, Unsigned(), ())
+    source = sources.Source("github", github.parser, Unsigned(), ())
     headers = github.parser.headers_for("push", "guid-1", b"{}")
     received = Received(Headers([(k.lower().encode(), v.encode()) for k, v in headers.items()]), b"{}")
 
@@ -99,7 +138,7 @@ async def test_two_hundred_posts_of_one_delivery_make_one_run(dsn: str) -> None:
     @app.job(on=github.push(), scope="all")
     async def work(ctx: Context, _: Any) -> None: ...
 
-    source = intakes.Source("github", github.parser, Unsigned(), ())
+    source = sources.Source("github", github.parser, Unsigned(), ())
     headers = github.parser.headers_for("push", "guid-1", b"{}")
     received = Received(Headers([(k.lower().encode(), v.encode()) for k, v in headers.items()]), b"{}")
 

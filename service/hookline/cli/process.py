@@ -19,7 +19,8 @@ import uvloop
 from hookline import embedded, telemetry
 from hookline.app import App
 from hookline.engine.replica import Replica
-from hookline.ingress.intake import Intake, configured
+from hookline.ingress.intake import Intake
+from hookline.ingress.sources import configured
 from hookline.settings import Settings
 from hookline.store import migrate
 from hookline.store.database import Database

@@ -25,7 +25,8 @@ from hookline.errors import (
 )
 from hookline.jobs.job import Job
 from hookline.starts import hooked
-from hookline.store.claims import Claim, Finish
+from hookline.store.claims import Claim
+from hookline.store.finishes import Finish
 from hookline.store.runs import NewRun
 
 MEMORY_PAUSE = 1.0

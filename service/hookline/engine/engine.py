@@ -16,7 +16,8 @@ from hookline.engine.execution import Execution, Services
 from hookline.engine.journal import Journal
 from hookline.errors import GivenBack
 from hookline.jobs.job import Job, offer
-from hookline.store.claims import Claim, Finish
+from hookline.store.claims import Claim
+from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 from hookline.store.workers import Wanted
 

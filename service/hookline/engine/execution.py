@@ -24,8 +24,9 @@ from hookline.jobs.calls import Info
 from hookline.jobs.context import Context
 from hookline.jobs.job import Job
 from hookline.jobs.step import Poll, StepCall, Undo
-from hookline.store.claims import Claim, Finish
+from hookline.store.claims import Claim
 from hookline.store.database import Database
+from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 
 Handler = Callable[[Any, Record | None], Awaitable[Any]]

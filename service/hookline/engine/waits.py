@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from hookline import codec
 from hookline.engine import decide, patterns
+from hookline.engine.arrivals import Arrivals
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
 from hookline.errors import InvalidInput, SignalRefused
@@ -19,21 +20,14 @@ from hookline.events import Event, Trigger
 from hookline.jobs.call import Call, Child, Send, Sleep, WaitForCallback, WaitForEvent, WaitForSignal
 from hookline.jobs.callback import CallbackFailed
 from hookline.starts import asked_for
-from hookline.store import waits
 from hookline.store.journal import Outcome, Record
 from hookline.store.signals import Found, NewSignal, Want
 
 if TYPE_CHECKING:
     from hookline.engine.execution import Services
 
-LOOK_AT_ONCE = 100
-"""Deliveries in one look back."""
-
 LOOKED = b'{"looked":true}'
 """What is recorded of a wait for events once it has looked back: whatever came later is brought to it."""
-
-SKEW = timedelta(minutes=5)
-"""How far the clocks of replicas, which make the ids of deliveries, may be apart."""
 
 
 class Waits:
@@ -46,7 +40,7 @@ class Waits:
         self._bells: dict[str, asyncio.Event] = {}
         self._children: dict[str, UUID] = {}
         self._events: set[str] = set()
-        self._taken = {patterns.source(each.output) for each in journal.settled("event") if each.output is not None}
+        self._arrivals = Arrivals(journal, services)
         self._began = asyncio.get_running_loop().time()
         self.subscribed = journal.has("event")
         self.spawned = journal.has("child")
@@ -141,14 +135,14 @@ class Waits:
         bell = self._bells[call.key] = asyncio.Event()
         try:
             looked = record.output is not None
-            event = None if looked else await self._look_back(call)
+            event = None if looked else await self._arrivals.before(call)
             while event is None:
                 bell.clear()
                 found = await ledger.collect(Want(replace(record, claim=claim.number), is_new=False))
                 if not looked:
                     self._journal.note(call, "waiting", output=LOOKED, pause=found.pause)
                     looked = True
-                event = await self._routed(call)
+                event = await self._arrivals.since(call)
                 if event is None and found.expired:
                     await ledger.withdraw(claim.id, call.key)
                     await self._fail(call, TimeoutError(f"no {call.key} came within {call.timeout:g} s"))
@@ -158,48 +152,6 @@ class Waits:
             del self._bells[call.key]
         self._events.discard(call.key)
         return event
-
-    async def _look_back(self, call: WaitForEvent) -> Event | None:
-        """The first event that came before the wait was committed, if one did that nobody has taken."""
-        since = call.since or datetime.fromtimestamp(self._journal.claim.created, UTC)
-        after = codec.first_uuid7(since - SKEW)
-        while True:
-            async with self._services.database.session() as connection:
-                rows = await waits.look_back(connection, patterns.types(call.pattern), since, after, LOOK_AT_ONCE)
-            for row in rows:
-                if row["id"] != self._journal.claim.delivery and (event := await self._taken_from(call, row)):
-                    return event
-            if len(rows) < LOOK_AT_ONCE:
-                return None
-            after = rows[-1]["id"]
-
-    async def _routed(self, call: WaitForEvent) -> Event | None:
-        """The first event that was brought since, if one fits; what does not is forgotten."""
-        async with self._services.database.session() as connection:
-            rows = await waits.routed(connection, self._journal.claim.id, call.mailbox)
-            event = None
-            seen = []
-            for row in rows:
-                seen.append(row["signal"])
-                if event := await self._taken_from(call, row, row["event_index"]):
-                    break
-            if seen:
-                await waits.drop(connection, seen)
-        return event
-
-    async def _taken_from(self, call: WaitForEvent, row: Any, only: int | None = None) -> Event | None:
-        """The first event of a delivery that fits and that no other wait of this run has taken, once it is recorded."""
-        for index, event in enumerate(patterns.events(row["events"], row["body"])):
-            place = (row["id"], index)
-            if only not in (None, index) or place in self._taken or not call.pattern.matches(event):
-                continue
-            self._taken.add(place)
-            output = patterns.recorded(event, *place)
-            settled = self._journal.record(call, "succeeded", output=output)
-            ledger = self._services.ledger
-            await asyncio.gather(ledger.record(settled), ledger.withdraw(self._journal.claim.id, call.key))
-            return call.read(output)
-        return None
 
     # What all waits share
 

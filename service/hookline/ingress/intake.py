@@ -17,10 +17,9 @@ from hookline.codec import uuid7
 from hookline.errors import InvalidInput, Rejected, Unavailable, Unparseable
 from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
-from hookline.ingress.parser import Parser, find
-from hookline.ingress.schemes import Received, Scheme, Unsigned, Verified
+from hookline.ingress.schemes import Received, Verified
+from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
-from hookline.settings import Settings
 from hookline.starts import asked_for
 from hookline.store import deliveries, runs, signals
 from hookline.store.commit import GroupCommit
@@ -41,29 +40,6 @@ two take turns, and a third of the rate is lost.
 
 LARGE = 262_144
 """Bytes; a larger body is examined in a thread, so that the loop goes on serving the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A configured endpoint: `/webhooks/{name}`."""
-
-    name: str
-    parser: Parser
-    scheme: Scheme
-    secrets: tuple[bytes, ...]
-
-
-def configured(settings: Settings) -> dict[str, Source]:
-    """The sources that the settings switch on, by name; raises `ConfigurationError`."""
-    return {
-        each.name: Source(
-            name=each.name,
-            parser=(parser := find(each.parser)),
-            scheme=Unsigned() if each.unsigned else parser.scheme,
-            secrets=tuple(secret.get_secret_value().encode() for secret in each.secrets),
-        )
-        for each in settings.sources
-    }
 
 
 @dataclass(frozen=True, slots=True)

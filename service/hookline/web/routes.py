@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from hookline.app import App
-from hookline.ingress.intake import Intake, Source
+from hookline.ingress.intake import Intake
+from hookline.ingress.sources import Source
 from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.web import answers, problems

@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import telemetry
-from hookline.ingress.intake import Intake, Receipt, Source
+from hookline.ingress.intake import Intake, Receipt
 from hookline.ingress.schemes import Headers, Received
+from hookline.ingress.sources import Source
 from hookline.web import answers
 from hookline.web.body import Gate, Limits, media_type, read
 from hookline.web.problems import Problem
