@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID
 
@@ -379,3 +380,90 @@ async def test_the_command_line_steers(dsn: str) -> None:
         assert "goes on as" in await hookline("retry", forked)
         assert "data deletion requested" in await hookline("delete-data", run)
         assert (await site.house.read(UUID(run)))["state"] == "succeeded"
+
+
+HOSTILE = [
+    ("signals", {"name": "a\0b"}, 422),
+    ("signals", {"name": ""}, 422),
+    ("signals", {"name": "a" * 201}, 422),
+    ("signals", {"name": 7}, 422),
+    ("signals", {"name": "go", "extra": 1}, 422),
+    ("signals", b"{", 400),
+    ("signals", b'{"name": "go", "data": ' + b"[" * 5000 + b"]" * 5000 + b"}", 400),
+    ("signals", b'{"name": "go", "data": "\xff"}', 400),
+    ("fork", {"from": "a\0b"}, 422),
+    ("fork", {"version": "x"}, 422),
+    ("fork", {"version": 2**40}, 422),
+    ("callbacks/a%00b", {}, 410),
+    ("callbacks/none", {}, 410),
+    ("callbacks/none", {"data": 1, "error": 2}, 422),
+    ("frobnicate", {}, 404),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"), HOSTILE, ids=[f"{path}-{n}" for n, (path, *_) in enumerate(HOSTILE)]
+)
+async def test_bad_requests_get_a_problem_and_never_a_traceback(dsn: str, path: str, body: Any, status: int) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> None: ...
+
+    async with on_site(app, dsn) as site:
+        run = await site.house.start("work")
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = await site.client.post(
+            f"/api/runs/{run}/{path}", content=content, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("filter_", "status"),
+    [({"job": "a\0b"}, 422), ({"state": "odd"}, 422), ({"since": "yesterday"}, 422), ({"none": 1}, 422), (7, 422)],
+    ids=str,
+)
+async def test_a_filter_that_makes_no_sense_is_refused(dsn: str, filter_: Any, status: int) -> None:
+    async with on_site(App(), dsn) as site:
+        answer = await site.client.post("/api/runs/cancel", json={"filter": filter_, "dry_run": False})
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b'{"data": "\\u0000"}', "application/json", 202),
+        (b'{"data": 1', "application/json", 400),
+        (b"x" * 1_100_000, "application/json", 413),
+        (b"data=1", "text/plain", 415),
+        (b"verdict=perhaps", "application/x-www-form-urlencoded", 422),
+        (b"\xff\xfe", "application/x-www-form-urlencoded", 400),
+        (b"a=1&" * 50, "application/x-www-form-urlencoded", 400),
+        (b"[1]", "application/json", 422),
+    ],
+)
+async def test_an_outsider_who_sends_nonsense_completes_nothing(
+    dsn: str, content: bytes, kind: str, status: int
+) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> Any:
+        callback = await ctx.callback("paid")
+        await ctx.set_var("url", callback.url)
+        return await callback
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.start("work")
+        await site.house.watch.value(WAITING, run)
+        url = (await site.client.get(f"/api/runs/{run}/debug")).json()["variables"]["url"]
+        path = url.removeprefix("http://127.0.0.1:8000")
+        answer = await site.client.post(path, content=content, headers={"Content-Type": kind})
+        assert answer.status_code == status, answer.text
+        for forged in ("/callbacks/x", "/callbacks/%00", "/callbacks/" + "A" * 5000, path[:-1]):
+            assert (await site.client.post(forged, json={})).status_code == 404
+        if status != 202:
+            assert (await site.client.get(path)).json()["open"]

@@ -94,12 +94,12 @@ class Callbacks:
         with self._gate.passing() as share:
             body = await read(request, share, self._limits)
             if media_type(request) == "application/x-www-form-urlencoded":
-                await complete(self._intake, run, key, _verdict(body), None)
+                await complete(self._intake, run, key, Completion(data=msgspec.Raw(_verdict(body))))
                 title = msgspec.json.decode(asked["output"] or b"{}").get("page", {}).get("title", key)
                 page = _PAGE.substitute(title=escape(title), body="<p>Thank you: it has been recorded.</p>")
                 return HTMLResponse(page, 200, _HEADERS)
             wanted = _completion(request, body)
-            await complete(self._intake, run, key, bytes(wanted.data), wanted.error)
+            await complete(self._intake, run, key, wanted)
         return answers.json({"callback": key, "status": "accepted"}, 202)
 
     async def beat(self, request: Request) -> Response:

@@ -56,7 +56,7 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"})
 
     from_: str | None = None
     input: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    version: int | None = None
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,7 +111,8 @@ class Steering:
         """`POST /api/runs/{id}/fork`: a new run that begins with what this one had recorded before a call."""
         run, new = parameters.id_(request, "run"), codec.uuid7()
         async with self._inlet.json(request, Fork) as wanted:
-            input_ = None if isinstance(wanted.input, msgspec.UnsetType) else bytes(wanted.input)
+            input_ = None if isinstance(wanted.input, msgspec.UnsetType) else _json(wanted.input)
+            _storable(wanted.from_)
             async with self._database.session() as connection:
                 forking = forks.fork(connection, run, new, before=wanted.from_, input_=input_, version=wanted.version)
                 await self._found(forking, run)
@@ -128,7 +129,7 @@ class Steering:
         """`POST /api/runs/{id}/callbacks/{key}`: complete a callback in the place of whoever should."""
         run, key = parameters.id_(request, "run"), request.path_params["key"]
         async with self._inlet.json(request, Completion) as wanted:
-            await complete(self._intake, run, key, bytes(wanted.data), wanted.error)
+            await complete(self._intake, run, key, wanted)
         return answers.json({"run": run, "callback": key}, 202)
 
     async def delete_data(self, request: Request) -> Response:
@@ -186,6 +187,7 @@ class Steering:
         return answers.json(answers.debugged(*found, insight, variables))
 
     async def _fitting(self, wanted: Filter, *, unfinished: bool) -> list[UUID]:
+        _storable(wanted.job, wanted.scope)
         async with self._database.session() as connection:
             return await views.fitting(
                 connection, **msgspec.structs.asdict(wanted), unfinished=unfinished, limit=MOST_AT_ONCE
@@ -206,7 +208,8 @@ class Steering:
                 await self._action(action)(connection, run)
 
     async def _signal(self, run: UUID, wanted: Signal) -> None:
-        sent = await self._intake.send(NewSignal(wanted.id or codec.uuid7(), run, wanted.name, bytes(wanted.data)))
+        _storable(wanted.name)
+        sent = await self._intake.send(NewSignal(wanted.id or codec.uuid7(), run, wanted.name, _json(wanted.data)))
         if sent == "unknown":
             raise Problem(404, f"there is no run {run}")
         if sent == "ended":
@@ -237,14 +240,16 @@ class Steering:
             raise Problem(404, f"there is no run {run}") from None
 
 
-async def complete(intake: Intake, run: UUID, key: str, data: bytes, error: str | None) -> None:
+async def complete(intake: Intake, run: UUID, key: str, wanted: Completion) -> None:
     """Complete the callback `key` of `run`, once.
 
     Raises:
-        Problem: 404 there is none; 409 it has been completed; 410 it is no longer open.
+        Problem: 400 its data are not JSON; 404 there is none; 409 it has been completed; 410 it is no longer open.
         Unavailable: it could not be committed in time.
     """
-    told = b'{"data":' + data + b"}" if error is None else codec.encode({"error": error})
+    if "\0" in key:
+        raise Problem(410, "this callback is no longer open")
+    told = b'{"data":' + _json(wanted.data) + b"}" if wanted.error is None else codec.encode({"error": wanted.error})
     signal = NewSignal(codec.named_uuid(run, key), run, f"callback:{key}", told, callback=key)
     match await intake.send(signal):
         case "unknown":
@@ -255,3 +260,18 @@ async def complete(intake: Intake, run: UUID, key: str, data: bytes, error: str 
             raise Problem(410, "this callback is no longer open")
         case _:
             return
+
+
+def _json(raw: msgspec.Raw) -> bytes:
+    """What was left unread of a body, which is to be JSON all the same; raises `Problem` 400."""
+    try:
+        codec.decode(given := bytes(raw))
+    except codec.Undecodable as error:
+        raise Problem(400, f"the body is {error}") from None
+    return given
+
+
+def _storable(*texts: str | None) -> None:
+    """Return if Postgres can hold `texts`; raises `Problem` 422."""
+    if any(text is not None and "\0" in text for text in texts):
+        raise Problem(422, "a name holds a NUL character")
