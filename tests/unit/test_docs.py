@@ -138,5 +138,6 @@ def test_every_function_of_the_walks_is_where_they_say() -> None:
     named = set(re.findall(r"`((?:[A-Z]\w+\.)?_?[a-z]\w+|[A-Z]\w+)`", walks)) - OTHER_WORDS
     assert len(named) > 50
     assert named <= known, named - known
-    for path in re.findall(r"`([a-z_/]+/\w+\.py)`", walks):
-        assert (ROOT / "service" / "hookline" / path).exists(), path
+    for path, name in re.findall(r"`([a-z_/]+/\w+\.py)`\s+`([\w.]+)`", walks):
+        text = (ROOT / "service" / "hookline" / path).read_text()
+        assert re.search(rf"(class|def) {name.rpartition('.')[2]}\b", text), (path, name)
