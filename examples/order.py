@@ -1,7 +1,7 @@
 """An order that a payment service confirms by a callback, or that is dropped when it does not.
 
     hookline dev examples.order:app
-    curl -X POST localhost:8000/api/jobs/order/runs -H 'Content-Type: application/json' -d '{"input": {"number": 7}}'
+    hookline send generic trigger --file examples/payloads/order.json --secret ...
     curl -X POST "$(hookline runs debug RUN --json | jq -r .variables.pay)" -d '{"data": "receipt-1"}' \\
         -H 'Content-Type: application/json'
 """

@@ -1,10 +1,9 @@
 """A subscription: charged every month until it is cancelled; what is overdue can be seen while it runs.
 
-    hookline dev examples.subscription:app
-    curl -X POST localhost:8000/api/jobs/subscribe/runs -H 'Content-Type: application/json' \\
-        -d '{"input": {"customer": "mona", "amount": 900}, "scope": "mona"}'
-    hookline runs debug RUN          # months, overdue
-    hookline runs signal RUN cancel
+hookline dev examples.subscription:app
+hookline send generic trigger --file examples/payloads/subscription.json --secret ...
+hookline runs debug RUN          # months, overdue
+hookline runs signal RUN cancel
 """
 
 from dataclasses import dataclass

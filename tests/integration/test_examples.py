@@ -35,7 +35,7 @@ async def test_a_deploy_waits_for_its_checks_and_for_a_person(hookline: Serve) -
 
 async def test_a_subscription_shows_what_is_overdue_month_by_month(hookline: Serve) -> None:
     async with hookline(subscription.app) as service:
-        run = await service.start("subscribe", {"customer": "broke", "amount": 900})
+        run = (await service.deliver("generic", "trigger", payload("subscription"))).runs[0]
         for month in (1, 2, 3):
             seen = await service.waiting(run)
             assert seen.vars == {"overdue": 900 * month, "months": month}
@@ -48,7 +48,10 @@ async def test_a_subscription_shows_what_is_overdue_month_by_month(hookline: Ser
 
 async def test_an_order_is_paid_refused_or_dropped(hookline: Serve) -> None:
     async with hookline(order.app) as service:
-        runs = [await service.start("order", {"number": number}) for number in (1, 2, 3)]
+        runs = [
+            (await service.deliver("generic", "trigger", payload("order") | {"input": {"number": number}})).runs[0]
+            for number in (1, 2, 3)
+        ]
         for run in runs:
             await service.waiting(run)
         await service.complete(runs[0], "payment", "receipt-1")
@@ -69,7 +72,7 @@ async def test_a_change_goes_everywhere_but_where_it_cannot(hookline: Serve) -> 
 async def test_a_trip_is_booked_whole_or_not_at_all(hookline: Serve) -> None:
     async with hookline(saga.app) as service:
         assert (await service.run("trip", "rome")).output == ["flight-rome", "hotel-rome", "car-rome"]
-        result = await service.run("trip", "mars")
+        result = await service.ended((await service.deliver("generic", "trigger", payload("saga"))).runs[0])
     assert (result.state, result.reason) == ("failed", "hookline.errors.Fatal: no cars there")
     assert [(key, state) for key, kind, state in result.journal if kind == "undo"] == [
         ("cancel", "succeeded"),
