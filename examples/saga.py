@@ -1,7 +1,7 @@
 """A trip that is booked whole or not at all: what was booked is cancelled again, the last first.
 
 hookline dev examples.saga:app
-    hookline send generic trigger --file examples/payloads/saga.json --secret ...
+hookline send generic trigger --file examples/payloads/saga.json --secret ...
 """
 
 from hookline import App, Context, Fatal, Retry, step
