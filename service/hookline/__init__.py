@@ -1,6 +1,7 @@
 """Durable workflow runs out of webhooks, on nothing but Postgres."""
 
 from hookline.app import App
+from hookline.client import Client, Refused
 from hookline.errors import ChildCancelled, Fatal, NotDone, SignalRefused
 from hookline.events import Event, Pattern, Trigger
 from hookline.jobs.callback import Approval, Callback, CallbackFailed, Verdict
@@ -17,11 +18,13 @@ __all__ = [
     "Callback",
     "CallbackFailed",
     "ChildCancelled",
+    "Client",
     "Context",
     "Event",
     "Fatal",
     "NotDone",
     "Pattern",
+    "Refused",
     "Retry",
     "SignalRefused",
     "TooManyFailed",

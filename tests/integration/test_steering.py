@@ -172,6 +172,47 @@ async def test_many_are_cancelled_at_once_after_a_look_at_how_many(dsn: str) -> 
         assert (await site.client.post("/api/runs/frobnicate", json=body | {"dry_run": False})).status_code == 404
 
 
+async def test_many_are_signalled_completed_and_forked_at_once(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, number: int) -> Any:
+        callback = await ctx.callback("paid")
+        return [number, await ctx.wait_for("go"), await callback]
+
+    async with on_site(app, dsn) as site, site.house.replica():
+
+        async def do(action: str, **what: Any) -> dict[str, Any]:
+            body = {"filter": {"job": "work"}, "dry_run": False} | what
+            answer = await site.client.post(f"/api/runs/{action}", json=body)
+            assert answer.status_code == 200, answer.text
+            return dict(answer.json())
+
+        runs = [await site.house.start("work", number) for number in range(3)]
+        waiting = "select count(*) = $1 from hookline.runs where state = 'waiting'"
+        await site.house.watch.value(waiting, 3)
+        go = {"name": "go", "data": 1, "id": str(uuid7())}
+        for _ in range(2):  # whoever got no answer asks again
+            assert (await do("signal", signal=go))["done"] == 3
+        assert await site.house.watch.connection.fetchval("select count(*) from hookline.signals") == 3
+        completed = await do("complete-callback", callback={"key": "paid", "data": 2})
+        assert (completed["done"], completed["refused"]) == (3, {})
+        rows = await site.house.watch.ended(*runs)
+        assert [row["state"] for row in rows] == ["succeeded"] * 3
+
+        forked = await do("fork", fork={"from": "go", "input": 9})
+        assert set(forked["new"]) == {str(run) for run in runs}
+        await site.house.watch.value(waiting, 3)
+        odd = await do("fork", fork={"from": "none"})
+        assert (odd["done"], len(odd["refused"])) == (0, 6)
+        late = await do("complete-callback", callback={"key": "none"})
+        assert (late["done"], len(late["refused"])) == (0, 3)
+
+        for action in ("signal", "complete-callback"):
+            unsaid = await site.client.post(f"/api/runs/{action}", json={"filter": {}, "dry_run": False})
+            assert unsaid.status_code == 422
+
+
 async def test_awaiting_a_run_answers_when_it_has_ended_or_in_time(dsn: str) -> None:
     app = App()
 
@@ -376,6 +417,10 @@ async def test_the_command_line_steers(dsn: str) -> None:
         assert "succeeded" in await hookline("await", run)
         forked = (await hookline("fork", run, "--from", "go")).strip()
         await hookline("await", forked, "--state", "waiting")
+        assert "1 runs fit; add --yes to signal them" in await hookline("signal", "go", "--state", "waiting")
+        assert "1 of 1 done" in await hookline("signal", "--state", "waiting", "--yes", "other", "--data", "1")
+        assert "0 of 0 done" in await hookline("complete-callback", "none", "--job", "none", "--yes")
+        assert "2 runs fit" in await hookline("fork", "--job", "work", "--from", "go")
         assert "cancelled" in await hookline("cancel", forked)
         assert "goes on as" in await hookline("retry", forked)
         assert "data deletion requested" in await hookline("delete-data", run)

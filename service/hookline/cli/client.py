@@ -9,16 +9,12 @@ import httpx
 import msgspec
 import typer
 
-from hookline.errors import HooklineError
+from hookline.client import Refused, told
 from hookline.settings import load
 
 UrlOption = Annotated[str | None, typer.Option(help="The service; else HOOKLINE_URL.")]
 TokenOption = Annotated[str | None, typer.Option(help="An API token; else HOOKLINE_TOKEN.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-class Refused(HooklineError):
-    """The service answered with a problem, or not at all."""
 
 
 class Client:
@@ -51,13 +47,7 @@ class Client:
             response = self._http.request(method, path, **how)
         except httpx.HTTPError as error:
             raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
-        try:
-            told = msgspec.json.decode(response.content)
-        except msgspec.DecodeError:
-            raise Refused(f"{self.url} answered {response.status_code}, and not as hookline does") from None
-        if response.is_error:
-            raise Refused(f"{response.status_code} {told.get('title', '')}: {told.get('detail', '')}")
-        return told
+        return told(self.url, response)
 
 
 def given_json(text: str | None) -> Any:
@@ -70,6 +60,6 @@ def given_json(text: str | None) -> Any:
         return text
 
 
-def as_json(told: object) -> str:
-    """`told` as JSON for people and for `jq`."""
-    return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
+def as_json(content: object) -> str:
+    """`content` as JSON for people and for `jq`."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()

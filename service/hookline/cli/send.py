@@ -10,7 +10,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from hookline.cli.client import Refused, UrlOption
+from hookline.cli.client import UrlOption
+from hookline.client import Refused
 from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
 from hookline.ingress.parser import find

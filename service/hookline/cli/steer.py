@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -11,11 +12,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, Refused, TokenOption, UrlOption, as_json, given_json
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_json
 from hookline.cli.runs import COLOURS, RunArgument
+from hookline.client import Refused
 from hookline.errors import HooklineError
 
-RunsArgument = Annotated[list[str] | None, typer.Argument(help="The ids of runs; else those that the options pick.")]
+RunsArgument = Annotated[
+    list[str] | None, typer.Argument(help="The ids of runs; else those that the options pick.", metavar="[RUN]...")
+]
+JobOption = Annotated[str | None, typer.Option(help="All of this job.")]
+ScopeOption = Annotated[str | None, typer.Option(help="All of this scope.")]
+StateOption = Annotated[str | None, typer.Option(help="All in this state.")]
+SinceOption = Annotated[str | None, typer.Option(help="All created since then, as 2026-11-21T12:00Z.")]
+UntilOption = Annotated[str | None, typer.Option(help="All created before then.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; else only tell for how many it would be.")]
 DataOption = Annotated[str | None, typer.Option("--data", help="JSON, or a text.")]
 
 ACTIONS = {
@@ -45,27 +55,59 @@ def add_to(commands: typer.Typer) -> None:
 def _command(action: str) -> Callable[..., None]:
     def act(
         runs: RunsArgument = None,
-        job: Annotated[str | None, typer.Option(help="All of this job.")] = None,
-        scope: Annotated[str | None, typer.Option(help="All of this scope.")] = None,
-        state: Annotated[str | None, typer.Option(help="All in this state.")] = None,
-        since: Annotated[str | None, typer.Option(help="All created since then, as 2026-11-21T12:00Z.")] = None,
-        until: Annotated[str | None, typer.Option(help="All created before then.")] = None,
-        yes: Annotated[bool, typer.Option("--yes", help="Do it; else only tell for how many it would be.")] = False,
+        job: JobOption = None,
+        scope: ScopeOption = None,
+        state: StateOption = None,
+        since: SinceOption = None,
+        until: UntilOption = None,
+        yes: YesOption = False,
         url: UrlOption = None,
         token: TokenOption = None,
     ) -> None:
         client = Client(url, token)
-        for run in runs or ():
-            told = _one(client, action, run)
-            typer.echo(told if len(runs or ()) == 1 else f"{run} {told}")
-        picked = {"job": job, "scope": scope, "state": state, "since": since, "until": until}
-        wanted = {name: value for name, value in picked.items() if value is not None}
-        if wanted:
-            _many(client, action, wanted, yes=yes)
+        picked = Picked(runs, job, scope, state, since, until, yes)
+        picked.each(client, action, {}, lambda run: _one(client, action, run))
+
+    return act
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The runs that a command is for: those that are named, and all that fit what else is said."""
+
+    runs: list[str] | None
+    job: str | None
+    scope: str | None
+    state: str | None
+    since: str | None
+    until: str | None
+    yes: bool
+
+    def each(self, client: Client, action: str, wanted: dict[str, Any], one: Callable[[str], str]) -> None:
+        """Do it with `one` of those named after the other, and with all that fit in one request that says `wanted`."""
+        runs = self.runs or []
+        for run in runs:
+            told = one(run)
+            typer.echo(told if len(runs) == 1 else f"{run} {told}")
+        fits = {name: getattr(self, name) for name in FITS if getattr(self, name) is not None}
+        if fits:
+            self._many(client, action, wanted | {"filter": fits, "dry_run": not self.yes})
         elif not runs:
             raise NothingPicked(f"say which runs to {action}: their ids, or --job, --scope, --state, --since, --until")
 
-    return act
+    def _many(self, client: Client, action: str, body: dict[str, Any]) -> None:
+        told = client.post(f"/api/runs/{action}", body)
+        if not self.yes:
+            typer.echo(f"{told['fitting']} runs fit; add --yes to {action} them")
+            return
+        typer.echo(f"{told['done']} of {told['fitting']} done")
+        for run, new in told.get("new", {}).items():
+            typer.echo(f"{run} goes on as {new}")
+        for run, why in told["refused"].items():
+            typer.echo(f"{run} refused: {why}")
+
+
+FITS = ("job", "scope", "state", "since", "until")
 
 
 def _one(client: Client, action: str, run: str) -> str:
@@ -79,56 +121,82 @@ def _one(client: Client, action: str, run: str) -> str:
     return f"asked its worker to {action} it" if asked else str(told["state"])
 
 
-def _many(client: Client, action: str, wanted: dict[str, str], *, yes: bool) -> None:
-    told = client.post(f"/api/runs/{action}", {"filter": wanted, "dry_run": not yes})
-    if not yes:
-        typer.echo(f"{told['fitting']} runs fit; add --yes to {action} them")
-        return
-    typer.echo(f"{told['done']} of {told['fitting']} done")
-    for run, why in told["refused"].items():
-        typer.echo(f"{run} refused: {why}")
-
-
 def signal(
-    run: RunArgument,
-    name: Annotated[str, typer.Argument(help="What the run waits for.")],
+    *,
+    runs: RunsArgument = None,
+    name: Annotated[str, typer.Argument(help="What they wait for.", metavar="NAME")],
     data: DataOption = None,
+    job: JobOption = None,
+    scope: ScopeOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Send a run a signal."""
-    Client(url, token).post(f"/api/runs/{run}/signals", {"name": name, "data": given_json(data)})
-    typer.echo(f"{name} is held for {run} until it waits for it")
+    """Send runs a signal."""
+    client = Client(url, token)
+    wanted = {"name": name, "data": given_json(data)}
+
+    def one(run: str) -> str:
+        client.post(f"/api/runs/{run}/signals", wanted)
+        return f"{name} is held for {run} until it waits for it"
+
+    Picked(runs, job, scope, state, since, until, yes).each(client, "signal", {"signal": wanted}, one)
 
 
 def complete_callback(
-    run: RunArgument,
-    key: Annotated[str, typer.Argument(help="The callback's key in the run's journal.")],
+    *,
+    runs: RunsArgument = None,
+    key: Annotated[str, typer.Argument(help="The callback's key in the journal.", metavar="KEY")],
     data: DataOption = None,
     error: Annotated[str | None, typer.Option(help="Complete it with this failure.")] = None,
+    job: JobOption = None,
+    scope: ScopeOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
     """Complete a callback in the place of whoever should."""
+    client = Client(url, token)
     body = {"data": given_json(data)} if error is None else {"error": error}
-    Client(url, token).post(f"/api/runs/{run}/callbacks/{quote(key)}", body)
-    typer.echo(f"{key} of {run} is completed")
+
+    def one(run: str) -> str:
+        client.post(f"/api/runs/{run}/callbacks/{quote(key)}", body)
+        return f"{key} of {run} is completed"
+
+    wanted = {"callback": body | {"key": key}}
+    Picked(runs, job, scope, state, since, until, yes).each(client, "complete-callback", wanted, one)
 
 
 def fork(
-    run: RunArgument,
+    runs: RunsArgument = None,
     from_: Annotated[str | None, typer.Option("--from", help="The step that the new run begins with.")] = None,
     input_: Annotated[str | None, typer.Option("--input", help="JSON in place of the run's own input.")] = None,
     version: Annotated[int | None, typer.Option(help="A version of the job in place of the run's own.")] = None,
+    job: JobOption = None,
+    scope: ScopeOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Start a new run that begins with what this one had recorded before a step."""
+    """Start new runs that begin with what these had recorded before a step."""
+    client = Client(url, token)
     body: dict[str, Any] = {"from": from_, "version": version}
-    told = Client(url, token).post(
-        f"/api/runs/{run}/fork", body if input_ is None else body | {"input": given_json(input_)}
-    )
-    typer.echo(told["id"])
+    if input_ is not None:
+        body["input"] = given_json(input_)
+
+    def one(run: str) -> str:
+        return str(client.post(f"/api/runs/{run}/fork", body)["id"])
+
+    Picked(runs, job, scope, state, since, until, yes).each(client, "fork", {"fork": body}, one)
 
 
 def await_(

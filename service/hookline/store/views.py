@@ -101,7 +101,7 @@ select id from hookline.runs
    and ($3::text is null or state = $3)
    and ($4::timestamptz is null or created_at >= $4)
    and ($5::timestamptz is null or created_at < $5)
-   and (state not in ('succeeded', 'failed', 'cancelled')) = $6
+   and ($6::bool is null or (state not in ('succeeded', 'failed', 'cancelled')) = $6)
  order by id limit $7
 """
 
@@ -114,10 +114,10 @@ async def fitting(
     state: str | None,
     since: datetime | None,
     until: datetime | None,
-    unfinished: bool,
+    unfinished: bool | None,
     limit: int,
 ) -> list[UUID]:
-    """The oldest runs that fit, either among those that have ended or among the others."""
+    """The oldest runs that fit, among those that have ended, among the others, or among all."""
     return [row["id"] for row in await connection.fetch(FITTING, job, scope, state, since, until, unfinished, limit)]
 
 

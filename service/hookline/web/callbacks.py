@@ -18,7 +18,7 @@ from hookline.ingress.intake import Intake
 from hookline.store import keys, signals
 from hookline.store.database import Database
 from hookline.web import answers
-from hookline.web.api.steering import Completion, complete
+from hookline.web.api.actions import Completion, complete
 from hookline.web.body import Gate, Limits, media_type, read
 from hookline.web.problems import Problem
 

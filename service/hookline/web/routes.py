@@ -16,6 +16,8 @@ from hookline.ingress.sources import Source
 from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.web import answers, problems
+from hookline.web.api.actions import Actions
+from hookline.web.api.bulk import Bulk
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
 from hookline.web.api.steering import Steering
@@ -48,7 +50,9 @@ def application(
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     runs = Runs(database, intake, inlet)
-    steering = Steering(database, intake, inlet, app.latest)
+    actions = Actions(database, intake, app.latest)
+    steering = Steering(database, actions, inlet)
+    bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
     listings = Listings(database, app.latest)
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
@@ -68,7 +72,7 @@ def application(
                     Route("/jobs/{name}/runs", runs.start, methods=["POST"]),
                     Route("/runs", runs.list, methods=["GET"]),
                     Route("/runs/{id}", runs.show, methods=["GET"]),
-                    Route("/runs/{action}", steering.many, methods=["POST"]),
+                    Route("/runs/{action}", bulk.post, methods=["POST"]),
                     Route("/runs/{id}/await", steering.await_, methods=["GET"]),
                     Route("/runs/{id}/debug", steering.debug, methods=["GET"]),
                     Route("/runs/{id}/data", steering.delete_data, methods=["DELETE"]),

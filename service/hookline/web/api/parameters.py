@@ -63,6 +63,12 @@ def id_(request: Request, noun: str) -> UUID:
         raise Problem(404, f"there is no {noun} {request.path_params['id'][:50]!r}") from None
 
 
+def storable(*texts: str | None) -> None:
+    """Return if Postgres can hold `texts`; raises `Problem` 422."""
+    if any(text is not None and "\0" in text for text in texts):
+        raise Problem(422, "a name holds a NUL character")
+
+
 def seconds(request: Request, name: str, default: float, most: float) -> float:
     """The parameter `name` as a number of seconds; raises `Problem` 422."""
     given = request.query_params.get(name)

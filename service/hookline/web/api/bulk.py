@@ -1,0 +1,120 @@
+"""`POST /api/runs/{action}`: what an operator does with all runs that fit a filter."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline import codec
+from hookline.errors import IllegalTransition, InvalidInput
+from hookline.store import views
+from hookline.store.database import Database
+from hookline.store.states import STATES
+from hookline.web import answers
+from hookline.web.api import parameters
+from hookline.web.api.actions import Actions, Completion, Fork, Signal
+from hookline.web.body import Inlet
+from hookline.web.problems import Problem
+
+ACTIONS = ("cancel", "pause", "resume", "retry", "fork", "signal", "complete-callback", "delete-data")
+OF_ENDED = ("retry", "delete-data")
+OF_ANY = ("fork",)
+MOST_AT_ONCE = 10_000
+
+
+class Filter(msgspec.Struct, forbid_unknown_fields=True):
+    """Which runs are meant; those that fit all that is said."""
+
+    job: str | None = None
+    scope: str | None = None
+    state: Literal[STATES] | None = None  # type: ignore[valid-type]
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Callback(Completion, forbid_unknown_fields=True, kw_only=True):
+    """Which callback of each run, and how it is completed."""
+
+    key: str
+
+
+class Many(msgspec.Struct, forbid_unknown_fields=True):
+    """The body: for which runs, whether only to see for how many, and what the action needs to know."""
+
+    filter: Filter
+    dry_run: bool = True
+    signal: Signal | None = None
+    fork: Fork | None = None
+    callback: Callback | None = None
+
+
+class Bulk:
+    """The route by which many runs are steered at once."""
+
+    def __init__(self, database: Database, actions: Actions, inlet: Inlet) -> None:
+        self._database = database
+        self._actions = actions
+        self._inlet = inlet
+
+    async def post(self, request: Request) -> Response:
+        """Do it with all runs that fit; unless `dry_run` is false, only tell how many."""
+        action = request.path_params["action"]
+        if action not in ACTIONS:
+            raise Problem(404, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
+        async with self._inlet.json(request, Many) as wanted:
+            _check(action, wanted)
+            runs = await self._fitting(action, wanted.filter)
+            told: dict[str, Any] = {"action": action, "dry_run": wanted.dry_run, "fitting": len(runs)}
+            if wanted.dry_run:
+                return answers.json(told | {"runs": runs[:100]})
+            new, refused = {}, {}
+            for run in runs:
+                try:
+                    new[str(run)] = await self._do(action, run, wanted)
+                except (IllegalTransition, InvalidInput, Problem) as error:
+                    refused[str(run)] = str(error)
+        told |= {"done": len(new), "refused": refused}
+        return answers.json(told | {"new": new} if action in ("retry", "fork") else told)
+
+    async def _fitting(self, action: str, wanted: Filter) -> list[UUID]:
+        parameters.storable(wanted.job, wanted.scope)
+        among = None if action in OF_ANY else action not in OF_ENDED
+        async with self._database.session() as connection:
+            return await views.fitting(
+                connection, **msgspec.structs.asdict(wanted), unfinished=among, limit=MOST_AT_ONCE
+            )
+
+    async def _do(self, action: str, run: UUID, wanted: Many) -> UUID | None:
+        """Do it with one; returns the run that came of it."""
+        match action:
+            case "retry":
+                return await self._actions.retry(run)
+            case "fork":
+                return await self._actions.fork(run, wanted.fork or Fork())
+            case "signal" if wanted.signal is not None:
+                await self._actions.signal(run, _each_its_own(wanted.signal, run))
+            case "complete-callback" if wanted.callback is not None:
+                await self._actions.complete(run, wanted.callback.key, wanted.callback)
+            case "delete-data":
+                await self._actions.delete_data(run)
+            case "cancel" | "pause" | "resume":
+                await self._actions.control(action, run)
+        return None
+
+
+def _check(action: str, wanted: Many) -> None:
+    """Return if all that the action needs is said; raises `Problem` 422."""
+    if action == "signal" and wanted.signal is None:
+        raise Problem(422, "say which `signal`: {name, data}")
+    if action == "complete-callback" and wanted.callback is None:
+        raise Problem(422, "say which `callback`, and how it is completed: {key, data} or {key, error}")
+
+
+def _each_its_own(signal: Signal, run: UUID) -> Signal:
+    """The signal with an id that is this run's, so that the whole request may be sent again."""
+    return signal if signal.id is None else msgspec.structs.replace(signal, id=codec.named_uuid(run, str(signal.id)))
