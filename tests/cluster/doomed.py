@@ -1,0 +1,133 @@
+"""A replica in a process of its own, which dies or freezes just before the database statement of its choosing."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+from unittest.mock import patch
+
+import asyncpg
+import psutil
+from tests.everything import app
+
+from hookline.engine.replica import Replica
+from hookline.engine.steps import Steps
+from hookline.settings import Settings
+from hookline.store.database import Database
+from hookline.store.workers import RENEW
+
+ATTEMPTS = "create table public.attempts (run uuid, key text, recorded boolean)"
+ATTEMPT = """
+insert into public.attempts
+select $1, $2, exists (select from hookline.journal
+                        where run_id = $1 and key = $2 and state in ('succeeded', 'failed') and finished_at is not null)
+"""
+
+PATIENCE = 0.5
+"""Seconds after which Postgres ends the session of a process that froze in a transaction."""
+
+forking = multiprocessing.get_context("forkserver")
+forking.set_forkserver_preload([__name__])
+
+
+class Doomed:
+    """The process, as the test sees it."""
+
+    def __init__(self, process: Any, pipe: Pipe) -> None:
+        self._process = process
+        self._pipe = pipe
+
+    async def fate(self, by: signal.Signals) -> None:
+        """Return once it has come to where it dies, or freezes, and has done so."""
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._pipe.fileno(), told.set)
+        try:
+            await told.wait()
+        finally:
+            loop.remove_reader(self._pipe.fileno())
+        if by == signal.SIGKILL:
+            self._process.join()
+            assert self._process.exitcode == -signal.SIGKILL, self._process.exitcode
+        while by == signal.SIGSTOP and psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
+            await asyncio.sleep(0.001)  # nobody else is told of it
+
+    def go_on(self) -> None:
+        """Let it go on after a freeze."""
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Be rid of it."""
+        self._process.kill()
+        self._process.join()
+
+
+@asynccontextmanager
+async def working(dsn: str, at: int = 0, by: signal.Signals = signal.SIGKILL) -> AsyncIterator[Doomed]:
+    """A replica that dies, or freezes, `by` a signal before its statement number `at`; of 0, never."""
+    ours, its = forking.Pipe(duplex=False)
+    with patch.object(sys.modules["__main__"], "__file__", None):  # else each process would load pytest anew
+        process = forking.Process(target=_work, args=(dsn, at, by, its), daemon=True)
+        process.start()
+    its.close()
+    doomed = Doomed(process, ours)
+    try:
+        yield doomed
+    finally:
+        doomed.kill()
+        ours.close()
+
+
+def _work(dsn: str, at: int, by: signal.Signals, told: Pipe) -> None:
+    """What the process does."""
+    _choose(at, by, told)
+    asyncio.run(_replica(dsn))
+
+
+async def _replica(dsn: str) -> None:
+    settings = Settings(poll=0.05, drain=0)
+    async with Database(dsn, patience=PATIENCE) as database, Database(dsn) as beside:
+        attempt = Steps._attempt
+
+        async def noted(steps: Steps, call: Any, current: Any) -> bytes:
+            async with beside.session() as connection:
+                await connection.execute(ATTEMPT, current.run, call.key)
+            return await attempt(steps, call, current)
+
+        with patch.object(Steps, "_attempt", noted):
+            await Replica(app, database, settings).run()
+
+
+def _choose(at: int, by: signal.Signals, told: Pipe) -> None:
+    """Have the process end, or freeze, before its statement number `at` that is neither a look nor a heartbeat."""
+    seen = 0
+
+    def doom(connection: asyncpg.Connection[Any], statement: str) -> None:
+        nonlocal seen
+        looks = statement.lstrip().lower().startswith(("select", "with recursive", "listen"))
+        if (looks and not connection.is_in_transaction()) or statement in (RENEW, ATTEMPT):
+            return
+        seen += 1
+        if seen == at:
+            told.send_bytes(b"!")
+            os.kill(os.getpid(), by)
+
+    execute, _execute = asyncpg.Connection.execute, asyncpg.Connection._execute
+
+    async def simple(self: Any, query: str, *args: Any, **how: Any) -> Any:
+        if not args:
+            doom(self, query)
+        return await execute(self, query, *args, **how)
+
+    async def extended(self: Any, query: str, *args: Any, **how: Any) -> Any:
+        doom(self, query)
+        return await _execute(self, query, *args, **how)
+
+    asyncpg.Connection.execute = simple  # type: ignore[method-assign]
+    asyncpg.Connection._execute = extended  # type: ignore[method-assign]

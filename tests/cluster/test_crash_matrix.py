@@ -1,0 +1,112 @@
+"""Wherever a worker dies or freezes, its runs end the same, and no recorded call is done again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from tests.cluster.doomed import ATTEMPTS, Doomed, working
+from tests.conftest import of_database
+from tests.everything import EXPECTED, app, play
+
+from hookline.engine.watchdog import Watchdog
+from hookline.ingress.intake import Intake
+from hookline.settings import Settings
+from hookline.store.database import Connection, Database
+from hookline.testing import Service
+
+pytestmark = pytest.mark.cluster
+
+LANES = 3
+"""Variants that are tried at once."""
+
+WHOLE = """
+select runs.id, runs.state, output::text, reason, run_data.error::text,
+       (select array_agg((key, journal.state, claim, attempt, journal.output::text) order by position)
+          from hookline.journal where run_id = runs.id)
+  from hookline.runs join hookline.run_data on run_id = id order by id
+"""
+
+
+class Variant:
+    """The jobs, run by a replica that meets its fate at statement `at`, and by another after it."""
+
+    def __init__(self, dsn: str, database: Database, at: int, by: signal.Signals) -> None:
+        self._dsn = dsn
+        self._database = database
+        self._at = at
+        self._by = by
+
+    async def play(self) -> bool:
+        """Whether it came to that statement before the runs had ended."""
+        intake = Intake(app, self._database, timeout=10)
+        service = Service(app, self._database, Settings(), intake)
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as together:
+            writing = together.create_task(intake.run())
+            doomed = await stack.enter_async_context(working(self._dsn, self._at, self._by))
+            succeeding = together.create_task(self._succeed(doomed, stack))
+            result, undone = await asyncio.gather(play(service), service.run("saga"))
+            met = succeeding.done()
+            succeeding.cancel()
+            assert (result.state, result.output, result.vars) == ("succeeded", EXPECTED, {"phase": "two"}), self._at
+            assert (undone.state, undone.reason) == ("failed", "hookline.errors.Fatal: no"), self._at
+            assert [state for _, kind, state in undone.journal if kind == "undo"] == ["succeeded"] * 2, self._at
+            async with self._database.session() as connection:
+                again = await connection.fetch("select run, key from public.attempts where recorded")
+                assert again == [], self._at
+                if met and self._by == signal.SIGSTOP:
+                    await self._awake(doomed, connection)
+            writing.cancel()
+        return met
+
+    async def _succeed(self, doomed: Doomed, stack: AsyncExitStack) -> None:
+        """Once it has met its fate, declare it dead, and have another take over."""
+        await doomed.fate(self._by)
+        async with self._database.session() as connection:
+            await connection.execute("update hookline.workers set expires_at = now() - interval '1 second'")
+            await Watchdog(self._database, app.latest, 1.0, 1000).release_the_lost(connection)
+        await stack.enter_async_context(working(self._dsn))
+
+    async def _awake(self, doomed: Doomed, connection: Connection) -> None:
+        """Let the one that froze go on: it commits nothing more, and works on under a new name."""
+        before = await connection.fetch(WHOLE)
+        doomed.go_on()
+        async with asyncio.timeout(20):
+            while await connection.fetchval("select count(*) from hookline.workers") != 2:
+                await asyncio.sleep(0.01)
+        assert await connection.fetch(WHOLE) == before, self._at
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "freezes"])
+async def test_wherever_a_worker_falls_its_runs_end_the_same(postgres: str, by: signal.Signals) -> None:
+    numbers = itertools.count(1)
+    async with asyncio.TaskGroup() as together:
+        lanes = [together.create_task(_lane(postgres, numbers, by)) for _ in range(LANES)]
+    assert max(lane.result() for lane in lanes) > 100
+
+
+async def _lane(postgres: str, numbers: Iterator[int], by: signal.Signals) -> int:
+    """Try one number after the other, each in a database of its own, until the runs end before one; returns that."""
+    admin: asyncpg.Connection[Any] = await asyncpg.connect(postgres)
+    try:
+        for at in numbers:
+            name = f"test_{uuid4().hex}"
+            await admin.execute(f"create database {name} template template strategy file_copy")
+            dsn = of_database(postgres, name)
+            async with Database(dsn) as database:
+                async with database.session() as connection:
+                    await connection.execute(ATTEMPTS)
+                met = await Variant(dsn, database, at, by).play()
+            await admin.execute(f"drop database {name} with (force)")
+            if not met:
+                return at
+        raise AssertionError("the numbers have no end")
+    finally:
+        await admin.close()
