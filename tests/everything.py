@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hookline import App, CallbackFailed, Context, Fatal, Retry, current_step, progress, step
+from hookline import App, CallbackFailed, Context, Event, Fatal, Retry, current_step, progress, step
 from hookline.testing import Result, Service
 from hookline_parsers import github
 
@@ -86,6 +86,16 @@ async def saga(ctx: Context, _: None) -> None:
         await ctx.step(double, 1)
         ctx.compensate(undo, what)
     raise Fatal("no")
+
+
+@app.job(on=github.push(), scope="{repository}")
+async def pushed(ctx: Context, event: Event) -> str:
+    return str(event.data["after"])
+
+
+@app.job(on=github.push())
+async def noted(ctx: Context, event: Event) -> str:
+    return str(event.data["after"])
 
 
 SUITE = {"action": "completed", "check_suite": {"head_sha": "9fceb02"}}

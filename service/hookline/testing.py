@@ -30,7 +30,7 @@ from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import StepCall
 from hookline.settings import Settings
 from hookline.store import migrate, views
-from hookline.store.database import Connection, Database
+from hookline.store.database import Connection, Database, transaction
 from hookline.store.journal import Record
 from hookline.store.signals import NewSignal
 
@@ -125,7 +125,7 @@ class Service:
     async def advance(self, span: Seconds = 0, *, days: float = 0, hours: float = 0, minutes: float = 0) -> None:
         """Let time pass for every run: what was to be due within that time is due."""
         whole = seconds(span) + days * 86_400 + hours * 3600 + minutes * 60
-        async with self._database.session() as connection, connection.transaction():
+        async with self._database.session() as connection, transaction(connection):
             await self._quiet(connection)
             for statement in ADVANCE:
                 await connection.execute(statement, whole)

@@ -1,4 +1,4 @@
-"""A replica in a process of its own, which dies or freezes just before the database statement of its choosing."""
+"""Processes that die or freeze at the database statement of their choosing: one that works, one that receives."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
@@ -15,13 +16,20 @@ from unittest.mock import patch
 
 import asyncpg
 import psutil
+from pydantic import SecretStr
 from tests.everything import app
+from tests.support import SECRET
 
 from hookline.engine.replica import Replica
 from hookline.engine.steps import Steps
-from hookline.settings import Settings
+from hookline.ingress.intake import Intake
+from hookline.ingress.sources import configured
+from hookline.settings import Settings, SourceSettings, load
+from hookline.store import migrate
 from hookline.store.database import Database
 from hookline.store.workers import RENEW
+from hookline.web.routes import application
+from hookline.web.server import Server, listen
 
 ATTEMPTS = "create table public.attempts (run uuid, key text, recorded boolean)"
 ATTEMPT = """
@@ -40,9 +48,10 @@ forking.set_forkserver_preload([__name__])
 class Doomed:
     """The process, as the test sees it."""
 
-    def __init__(self, process: Any, pipe: Pipe) -> None:
+    def __init__(self, process: Any, pipe: Pipe, url: str) -> None:
         self._process = process
         self._pipe = pipe
+        self.url = url
 
     async def fate(self, by: signal.Signals) -> None:
         """Return once it has come to where it dies, or freezes, and has done so."""
@@ -71,12 +80,35 @@ class Doomed:
 @asynccontextmanager
 async def working(dsn: str, at: int = 0, by: signal.Signals = signal.SIGKILL) -> AsyncIterator[Doomed]:
     """A replica that dies, or freezes, `by` a signal before its statement number `at`; of 0, never."""
+    async with _process(_work, dsn, at, by, None) as doomed:
+        yield doomed
+
+
+@asynccontextmanager
+async def receiving(dsn: str, at: int, by: signal.Signals) -> AsyncIterator[Doomed]:
+    """A process that takes webhooks, and dies, or freezes, `by` a signal at the moment number `at`.
+
+    The moments are those before and after each statement.
+    """
+    listening = listen("127.0.0.1", 0)
+    async with _process(_receive, dsn, at, by, listening) as doomed:
+        yield doomed
+
+
+@asynccontextmanager
+async def _process(
+    target: Callable[..., None], dsn: str, at: int, by: signal.Signals, listening: socket.socket | None
+) -> AsyncIterator[Doomed]:
     ours, its = forking.Pipe(duplex=False)
     with patch.object(sys.modules["__main__"], "__file__", None):  # else each process would load pytest anew
-        process = forking.Process(target=_work, args=(dsn, at, by, its), daemon=True)
+        process = forking.Process(target=target, args=(dsn, at, by, its, listening), daemon=True)
         process.start()
     its.close()
-    doomed = Doomed(process, ours)
+    url = ""
+    if listening is not None:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.close()
+    doomed = Doomed(process, ours, url)
     try:
         yield doomed
     finally:
@@ -84,10 +116,28 @@ async def working(dsn: str, at: int = 0, by: signal.Signals = signal.SIGKILL) ->
         ours.close()
 
 
-def _work(dsn: str, at: int, by: signal.Signals, told: Pipe) -> None:
-    """What the process does."""
-    _choose(at, by, told)
+def _work(dsn: str, at: int, by: signal.Signals, told: Pipe, _: None) -> None:
+    """What a process does that works."""
+    _choose(at, by, told, after=False)
     asyncio.run(_replica(dsn))
+
+
+def _receive(dsn: str, at: int, by: signal.Signals, told: Pipe, listening: socket.socket) -> None:
+    """What a process does that receives."""
+    _choose(at, by, told, after=True)
+    asyncio.run(_intake(dsn, listening))
+
+
+async def _intake(dsn: str, listening: socket.socket) -> None:
+    sources = (SourceSettings("github", "github", (SecretStr(SECRET),), unsigned=False),)
+    settings = load().model_copy(update={"sources": sources})
+    async with Database(dsn, patience=PATIENCE) as database, asyncio.TaskGroup() as together:
+        intake = Intake(app, database, timeout=10)
+        answering = application(
+            app, settings, database, intake, configured(settings), schema=migrate.known(), slack=None
+        )
+        together.create_task(intake.run())
+        together.create_task(Server(answering, listening, drain=1).run())
 
 
 async def _replica(dsn: str) -> None:
@@ -104,8 +154,12 @@ async def _replica(dsn: str) -> None:
             await Replica(app, database, settings).run()
 
 
-def _choose(at: int, by: signal.Signals, told: Pipe) -> None:
-    """Have the process end, or freeze, before its statement number `at` that is neither a look nor a heartbeat."""
+def _choose(at: int, by: signal.Signals, told: Pipe, *, after: bool) -> None:
+    """Have the process end, or freeze, before its statement number `at` that is neither a look nor a heartbeat.
+
+    Args:
+        after: count what is after a statement as a moment, too.
+    """
     seen = 0
 
     def doom(connection: asyncpg.Connection[Any], statement: str) -> None:
@@ -123,11 +177,17 @@ def _choose(at: int, by: signal.Signals, told: Pipe) -> None:
     async def simple(self: Any, query: str, *args: Any, **how: Any) -> Any:
         if not args:
             doom(self, query)
-        return await execute(self, query, *args, **how)
+        answer = await execute(self, query, *args, **how)
+        if after and not args:
+            doom(self, query)
+        return answer
 
     async def extended(self: Any, query: str, *args: Any, **how: Any) -> Any:
         doom(self, query)
-        return await _execute(self, query, *args, **how)
+        answer = await _execute(self, query, *args, **how)
+        if after:
+            doom(self, query)
+        return answer
 
     asyncpg.Connection.execute = simple  # type: ignore[method-assign]
     asyncpg.Connection._execute = extended  # type: ignore[method-assign]

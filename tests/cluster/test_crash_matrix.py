@@ -1,4 +1,4 @@
-"""Wherever a worker dies or freezes, its runs end the same, and no recorded call is done again."""
+"""Wherever a worker or a receiver falls, runs end the same, no recorded call is done again, no webhook is lost."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
-from tests.cluster.doomed import ATTEMPTS, Doomed, working
+from tests.cluster.doomed import ATTEMPTS, Doomed, receiving, working
 from tests.conftest import of_database
 from tests.everything import EXPECTED, app, play
+from tests.support import PUSH, SECRET, on_site
 
 from hookline.engine.watchdog import Watchdog
 from hookline.ingress.intake import Intake
 from hookline.settings import Settings
 from hookline.store.database import Connection, Database
 from hookline.testing import Service
+from hookline_parsers import github
 
 pytestmark = pytest.mark.cluster
 
@@ -110,3 +113,37 @@ async def _lane(postgres: str, numbers: Iterator[int], by: signal.Signals) -> in
         raise AssertionError("the numbers have no end")
     finally:
         await admin.close()
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "freezes"])
+async def test_a_webhook_is_taken_once_wherever_its_receiver_falls(dsn: str, by: signal.Signals) -> None:
+    async with on_site(app, dsn) as heir:
+        for at in itertools.count(1):
+            guid = f"g{at}"
+            sent = github.parser.headers_for("push", guid, PUSH) | github.parser.scheme.sign(SECRET.encode(), PUSH)
+            async with receiving(dsn, at, by) as doomed, httpx.AsyncClient(base_url=doomed.url, timeout=10) as client:
+                first = asyncio.create_task(client.post("/webhooks/github", content=PUSH, headers=sent))
+                falling = asyncio.create_task(doomed.fate(by))
+                await asyncio.wait({first, falling}, return_when=asyncio.FIRST_COMPLETED)
+                if not falling.done():
+                    falling.cancel()
+                    assert (await first).status_code == 202
+                    break
+                again = await heir.push(guid)
+                assert again.status_code in (200, 202), again.text
+                if by == signal.SIGSTOP:
+                    doomed.go_on()
+                    assert (await first).status_code in (200, 202, 503)
+                    assert (await client.post("/webhooks/github", content=PUSH, headers=sent)).status_code == 200
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
+            found = await heir.house.watch.connection.fetchrow(STORED, guid)
+            assert tuple(found) == (1, 2), (at, found)
+    assert at > 10
+
+
+STORED = """
+select count(distinct deliveries.id), count(*)
+  from hookline.deliveries join hookline.runs on delivery_id = deliveries.id
+ where key = $1
+"""

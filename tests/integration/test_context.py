@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.support import PUSH, House, at_home, on_site
+from tests.support import PUSH, House, at_home, on_site, states
 
 from hookline import (
     App,
@@ -26,6 +26,10 @@ from hookline import (
     step,
 )
 from hookline.codec import uuid7
+from hookline.ingress.intake import examine
+from hookline.ingress.schemes import Headers, Received, Unsigned
+from hookline.ingress.sources import Source
+from hookline.store import deliveries
 from hookline.store.signals import NewSignal
 from hookline_parsers import github
 
@@ -193,6 +197,35 @@ async def test_an_event_is_found_whether_it_comes_before_the_wait_or_after(dsn: 
         assert await house.watch.connection.fetchval("select count(*) from hookline.waits") == 0
 
     assert told["output"] == b'["first","second"]'
+
+
+async def test_an_event_that_is_being_stored_while_its_wait_looks_back_is_brought_to_it(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def listen(ctx: Context, sha: str) -> str:
+        event = await ctx.wait_for(github.check_suite(sha=sha))
+        return str(event.data["check_suite"]["head_sha"])
+
+    def suite(sha: str) -> bytes:
+        return b'{"action": "completed", "check_suite": {"head_sha": "%s"}}' % sha.encode()
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        house = site.house
+        headers = github.parser.headers_for("check_suite", "g1", suite("slow"))
+        received = Received(Headers([(k.lower().encode(), v.encode()) for k, v in headers.items()]), suite("slow"))
+        slow, _ = examine(Source("github", github.parser, Unsigned(), ()), received, app.latest)
+        frozen = await house.database.connect()
+        async with frozen.transaction():
+            await deliveries.store(frozen, [slow])
+            run, other = await house.start("listen", "slow"), await house.start("listen", "fast")
+            for each in (run, other):
+                await house.watch.value(WAITING, each)
+            assert (await site.push("g2", suite("fast"), X_GitHub_Event="check_suite")).status_code == 202
+            assert states(await house.watch.ended(other)) == ["succeeded"]
+        await frozen.close()
+        assert states(await house.watch.ended(run)) == ["succeeded"]
+        assert await house.watch.value("select count(*) = 0 from hookline.arrivals")
 
 
 async def test_an_event_that_a_predicate_refuses_is_passed_over(dsn: str) -> None:

@@ -76,7 +76,7 @@ async def test_a_run_ends_once_whatever_answer_is_lost(dsn: str, faults: Faults,
 
 
 @pytest.mark.parametrize("lost", ["answers_to_lose", "commits_to_lose"])
-@pytest.mark.parametrize("kind", ["Want", "Spawn", "Send", "NewSignal", "tuple", "Withdraw"])
+@pytest.mark.parametrize("kind", ["Want", "Spawn", "Send", "NewSignal", "Subscribe", "Withdraw"])
 async def test_what_comes_for_a_run_comes_once_whatever_answer_is_lost(
     dsn: str, faults: Faults, kind: str, lost: str
 ) -> None:

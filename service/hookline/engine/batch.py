@@ -16,6 +16,7 @@ from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Want
+from hookline.store.waits import NewWait
 
 T = TypeVar("T")
 
@@ -43,6 +44,12 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscribe:
+    record: Record
+    waits: Sequence[NewWait]
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """A wait for events that is over, and a child that nobody waits for any more."""
 
@@ -51,7 +58,7 @@ class Withdraw:
     child: UUID | None
 
 
-Item = Record | Finish | Want | Spawn | Send | Withdraw | Take | Nudge
+Item = Record | Finish | Want | Spawn | Send | Subscribe | Withdraw | Take | Nudge
 
 
 class Batch:
@@ -81,6 +88,7 @@ class Batch:
         await self._spawn()
         await self._send()
         await self._collect()
+        await self._subscribe()
         await self._withdraw()
         await journal.write(self._connection, list(self._records.values()))
         await finishes.finish(self._connection, self._worker, given_up)
@@ -131,6 +139,12 @@ class Batch:
                 self._record(replace(each.record, state="succeeded", output=what.data, pause=None))
             elif each.is_new:
                 self._record(each.record)
+
+    async def _subscribe(self) -> None:
+        subscribed = self._only(Subscribe)
+        await waits.subscribe(self._connection, [wait for each in subscribed for wait in each.waits])
+        for each in subscribed:
+            self._record(each.record)
 
     async def _withdraw(self) -> None:
         withdrawn = self._only(Withdraw)

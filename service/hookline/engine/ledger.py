@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from hookline import telemetry
-from hookline.engine.batch import Batch, Item, Nudge, Send, Spawn, Take, Withdraw
-from hookline.store import claims, journal, waits, workers
+from hookline.engine.batch import Batch, Item, Nudge, Send, Spawn, Subscribe, Take, Withdraw
+from hookline.store import claims, journal, workers
 from hookline.store.claims import Claim
 from hookline.store.commit import GroupCommit
-from hookline.store.database import AWAY, REFUSED, Connection, Database
+from hookline.store.database import AWAY, REFUSED, Connection, Database, transaction
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 from hookline.store.runs import NewRun
@@ -22,11 +22,6 @@ from hookline.store.workers import Wanted
 
 Taken = list[tuple[Claim, list[Record]]]
 """Runs that were claimed, each with its journal."""
-
-T = TypeVar("T")
-
-
-_Subscription = tuple[Record, Sequence[NewWait]]
 
 NOTE_WITHIN = 0.5
 """Seconds after which a note is committed though nothing else is."""
@@ -54,13 +49,10 @@ class Ledger:
         self._notes: dict[tuple[UUID, str], Record] = {}
         self._nudging = False
         self._commit: GroupCommit[Item, Any] = GroupCommit(database, self._write, name="engine")
-        self._subscriptions: GroupCommit[_Subscription, None] = GroupCommit(database, self._subscribe, name="waits")
 
     async def run(self) -> None:
-        """Write until cancelled; raises `LeaseLost`, in a group, when the worker was declared dead."""
-        async with asyncio.TaskGroup() as together:
-            together.create_task(self._commit.run(), name="commit")
-            together.create_task(self._subscriptions.run(), name="subscriptions")
+        """Write until cancelled; raises `LeaseLost` when the worker was declared dead."""
+        await self._commit.run()
 
     def note(self, record: Record) -> None:
         """Have `record` ride along with the next commit, if what its call settles to does not come first."""
@@ -96,8 +88,8 @@ class Ledger:
         return found
 
     async def subscribe(self, record: Record, wanted: Sequence[NewWait]) -> None:
-        """Commit a wait for events: by a writer of its own, since it may have to wait for whoever stores deliveries."""
-        await self._subscriptions.submit((record, wanted))
+        """Commit a wait for events, which looks back afterwards."""
+        await self._commit.submit(Subscribe(record, wanted))
 
     async def withdraw(self, run: UUID, key: str, child: UUID | None = None) -> None:
         """Commit that a wait is over that nobody was given anything by."""
@@ -113,22 +105,10 @@ class Ledger:
         sent: Sent = await self._commit.submit(Send(record, signal))
         return sent
 
-    async def _subscribe(
-        self,
-        connection: Connection,
-        items: Sequence[_Subscription],
-        again: bool,  # noqa: ARG002 - repeating is safe
-    ) -> list[None]:
-        async with connection.transaction():
-            await workers.fence(connection, self._worker)
-            await waits.subscribe(connection, [wait for _, wanted in items for wait in wanted])
-            await journal.write(connection, [record for record, _ in items])
-        return [None for _ in items]
-
     async def _write(self, connection: Connection, items: Sequence[Item], again: bool) -> list[Any]:
         notes, self._notes = self._notes, {}
         try:
-            async with connection.transaction():
+            async with transaction(connection):
                 controlled = await workers.fence(connection, self._worker)
                 results = await Batch(connection, self._worker, items, notes, again).write()
                 for index, each in enumerate(items):

@@ -20,7 +20,7 @@ from hookline.engine.watchdog import Watchdog
 from hookline.errors import LeaseLost, Unavailable
 from hookline.settings import Settings
 from hookline.store import claims, keys, workers
-from hookline.store.database import Database
+from hookline.store.database import Database, transaction
 
 GIVE_BACK = 5.0
 """Seconds that giving runs back may take after the drain; if Postgres is away, a watchdog does it later."""
@@ -117,11 +117,11 @@ class Replica:
     async def _leave(self, worker: UUID) -> None:
         """Give back what is left and delete the worker's row; if Postgres is away, a watchdog will do it."""
         try:
-            async with self._database.session() as connection, connection.transaction():
+            async with asyncio.timeout(GIVE_BACK), self._database.session() as connection, transaction(connection):
                 await workers.fence(connection, worker)
                 await claims.hand_over(connection, worker)
                 await workers.remove(connection, worker)
-        except Unavailable as error:
-            telemetry.log.warning("worker.left_behind", worker=worker, error=str(error))
+        except (Unavailable, TimeoutError) as error:
+            telemetry.log.warning("worker.left_behind", worker=worker, error=repr(error))
         else:
             telemetry.log.info("worker.left", worker=worker)

@@ -8,7 +8,7 @@ from hookline import codec, telemetry
 from hookline.jobs.job import Job
 from hookline.starts import hooked
 from hookline.store import deletion, runs
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 
 
 async def scrub_requested(connection: Connection, jobs: Mapping[str, Job]) -> None:
@@ -17,7 +17,7 @@ async def scrub_requested(connection: Connection, jobs: Mapping[str, Job]) -> No
     Args:
         jobs: the latest version of each, by name.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         for row in await deletion.take(connection):
             job = jobs.get(row["job"])
             await deletion.delete(connection, row["id"], _scrubbed(job, row["body"] or row["input"]))

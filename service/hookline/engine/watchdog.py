@@ -13,14 +13,8 @@ from hookline.errors import Unavailable
 from hookline.jobs.job import Job
 from hookline.starts import hooked
 from hookline.store import claims, due, runs, workers
-from hookline.store.database import Connection, Database
+from hookline.store.database import Connection, Database, transaction
 from hookline.store.runs import NewRun
-
-SECOND_THOUGHT = 0.5
-"""Seconds between finding a lease run out and judging its worker.
-
-If it was Postgres that stood still, for everybody, renewals are on their way.
-"""
 
 
 class Watchdog:
@@ -41,8 +35,8 @@ class Watchdog:
     async def run(self) -> None:
         """Look until cancelled.
 
-        When Postgres was away nobody could renew a lease, so the watchdog gives everybody one lease of time
-        before it judges again.
+        When Postgres was away, or stood still, nobody could renew a lease, so the watchdog gives everybody one
+        lease of time before it judges again.
         """
         while True:
             await asyncio.sleep(self._lease / 3 * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
@@ -53,19 +47,21 @@ class Watchdog:
                 await asyncio.sleep(self._lease)
 
     async def _look(self) -> None:
+        clock = asyncio.get_running_loop().time
+        asked = clock()
         async with self._database.session() as connection:
             expired = await workers.any_expired(connection)
             age, stranded = await due.survey(connection)
-        if expired:
-            await asyncio.sleep(min(SECOND_THOUGHT, self._lease / 10))
-            async with self._database.session() as connection:
+            if expired and clock() - asked > self._lease / 3:
+                raise Unavailable(f"Postgres took {clock() - asked:.1f} s to answer")
+            if expired:
                 await self.release_the_lost(connection)
         telemetry.QUEUE_AGE.set(round(age, 3))
         telemetry.STRANDED.set(stranded)
 
     async def release_the_lost(self, connection: Connection) -> None:
         """Delete the workers that are dead, then, in a later statement, release their runs."""
-        async with connection.transaction():
+        async with transaction(connection):
             lost = await workers.expire(connection)
             released = await claims.release(connection, lost, self._max_losses)
             await runs.create(connection, [hook for run in released for hook in self._hooks(run)])

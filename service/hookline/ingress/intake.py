@@ -23,7 +23,7 @@ from hookline.jobs.job import Job
 from hookline.starts import asked_for
 from hookline.store import deliveries, runs, signals
 from hookline.store.commit import GroupCommit
-from hookline.store.database import Connection, Database
+from hookline.store.database import Connection, Database, transaction
 from hookline.store.deliveries import NewDelivery, Status, Stored
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Sent
@@ -151,7 +151,7 @@ async def _write(
 
 
 async def _send(connection: Connection, signalled: Sequence[NewSignal]) -> list[Sent]:
-    async with connection.transaction():
+    async with transaction(connection):
         return await signals.send(connection, signalled)
 
 

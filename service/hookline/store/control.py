@@ -9,7 +9,7 @@ import asyncpg
 
 from hookline.errors import IllegalTransition
 from hookline.store import runs, scopes, signals
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 from hookline.store.runs import NewRun
 from hookline.store.states import TERMINAL
 
@@ -65,7 +65,7 @@ async def cancel(connection: Connection, run: UUID, hooks: Hooks, *, why: str = 
         LookupError: there is no such run.
         IllegalTransition: it has ended.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         held, row = await _locked(connection, run)
         if row["state"] == "running":
             await connection.execute(ASK, run, "cancel")
@@ -112,7 +112,7 @@ async def pause(connection: Connection, run: UUID, hooks: Hooks) -> str:
         LookupError: there is no such run.
         IllegalTransition: it has ended, or is being cancelled.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         _, row = await _locked(connection, run)
         if row["control"] == "cancel":
             raise IllegalTransition(f"run {run} is being cancelled")
@@ -147,7 +147,7 @@ async def resume(connection: Connection, run: UUID) -> str:
         LookupError: there is no such run.
         IllegalTransition: it is not paused, nor about to be.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         held, row = await _locked(connection, run)
         if row["state"] == "running" and row["control"] == "pause":
             await connection.execute(GO_ON, run)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -108,12 +109,42 @@ class Database:
 
 
 @asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """Within the block all or nothing is written; whoever is cancelled in it drops the connection with it."""
+    whole = connection.transaction()
+    await whole.start()
+    try:
+        with _dropping(connection):
+            yield
+    except BaseException:
+        if not connection.is_closed():
+            await whole.rollback()
+        raise
+    await whole.commit()
+
+
+@contextmanager
+def _dropping(connection: Connection) -> Iterator[None]:
+    """Drop `connection` if the block is cancelled or takes too long; Postgres rolls back by itself.
+
+    asyncpg would first wait, without an end, for Postgres to confirm that it has given up: on a connection that went
+    dead in silence a replica could then never be stopped.
+    """
+    try:
+        yield
+    except (asyncio.CancelledError, TimeoutError):
+        connection.terminate()
+        raise
+
+
+@asynccontextmanager
 async def _lent(pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Connection]:
     if pool is None:
         raise Unavailable("the database is not open")
     try:
         async with pool.acquire(timeout=5) as connection:
-            yield connection
+            with _dropping(connection):
+                yield connection
     except REFUSED:
         raise
     except AWAY as error:

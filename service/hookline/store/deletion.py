@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.errors import IllegalTransition
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 from hookline.store.signals import WAKE
 from hookline.store.states import TERMINAL
 
@@ -23,7 +23,7 @@ async def request(connection: Connection, run: UUID) -> str:
         LookupError: there is no such run.
         IllegalTransition: it has not ended.
     """
-    async with connection.transaction():
+    async with transaction(connection):
         row = await connection.fetchrow(STATE, run)
         if row is None:
             raise LookupError(f"no run {run}")

@@ -7,11 +7,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hookline.store import runs, scopes, waits
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 from hookline.store.runs import NewRun
 
 Status = Literal["accepted", "ignored", "quarantined", "conflict"]
@@ -88,17 +89,17 @@ new as materialized (
 ),
 {runs.CREATING},
 arrived as (
-    insert into hookline.arrivals (delivery_id)
-    select distinct id from unnest($27::uuid[], $28::text[]) as happened (id, type)
-     where exists (select from hookline.waits where waits.type = happened.type) and id in (select id from fresh)
+    insert into hookline.arrivals (delivery_id, types)
+    select id, types from unnest($27::uuid[], $28::json[]) as happened (id, types) where id in (select id from fresh)
     on conflict do nothing
-    returning delivery_id
+    returning types
 )
 select id, null::void from fresh
  union all
 (select id, {runs.ONE_HINT} from created)
  union all
-(select null::uuid, pg_notify('hookline', 'arrived') from arrived limit 1)
+(select null::uuid, pg_notify('hookline', 'arrived') from arrived
+  where exists (select from hookline.waits where type in (select json_array_elements_text(types))) limit 1)
 """  # noqa: S608 - constants
 
 KEEP = f"with {_FRESH} select id from fresh"  # noqa: S608 - a constant
@@ -135,18 +136,10 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     The first of a source and key is kept as it is. The same again is a duplicate, and if the first was
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
     """
-    async with connection.transaction():
-        await waits.meet(connection)
-        return await _store(connection, new)
-
-
-async def _store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stored]:
     wanted = [run for each in new for run in each.runs]
-    held = await scopes.lock(connection, ((run.job, run.scope) for run in wanted if run.scope is not None))
-    stored = {
-        row["id"] for row in await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
-    }
-    await scopes.promote(connection, held)
+    async with scopes.filling(connection, ((run.job, run.scope) for run in wanted if run.scope is not None)):
+        rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
+    stored = {row["id"] for row in rows}
     fresh = [each for each in new if each.id in stored]
     there = await runs.existing(connection, [run for each in fresh for run in each.runs if run.id not in stored])
     settled = {
@@ -154,7 +147,8 @@ async def _store(connection: Connection, new: Sequence[NewDelivery]) -> list[Sto
         for each in fresh
     }
     if repeated := [each for each in new if each.id not in stored]:
-        settled |= await _store_again(connection, repeated)
+        async with transaction(connection):
+            settled |= await _store_again(connection, repeated)
     return [settled[each.id] for each in new]
 
 
@@ -204,9 +198,9 @@ def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple
 
 
 def _types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
-    """Which types of events somebody may wait for each delivery has."""
-    happened = [(each.id, type_) for each in new for type_ in (*each.types, waits.ANY) if each.events is not None]
-    return [id_ for id_, _ in happened], [type_ for _, type_ in happened]
+    """Which types of events somebody may wait for each delivery has, if it has events."""
+    happened = [each for each in new if each.events is not None]
+    return [each.id for each in happened], [msgspec.json.encode((*each.types, waits.ANY)) for each in happened]
 
 
 def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:

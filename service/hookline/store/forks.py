@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hookline.errors import IllegalTransition, InvalidInput
 from hookline.store import scopes, signals
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 
 ORIGIN = """
 select runs.job, runs.scope, runs.state, runs.version,
@@ -107,7 +107,7 @@ async def _fork(
     version: int | None = None,
 ) -> None:
     job, scope = place
-    async with connection.transaction():
+    async with transaction(connection):
         held = await scopes.lock(connection, [] if scope is None else [(job, scope)])
         await connection.execute(FORK, run, new, version)
         await connection.execute(COPY_DATA, run, new, input_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 
 Scope = tuple[str, str]
 """A job's name and the scope's own."""
@@ -62,7 +62,7 @@ async def filling(connection: Connection, scopes: Iterable[Scope]) -> AsyncItera
     if not wanted:
         yield
         return
-    async with connection.transaction():
+    async with transaction(connection):
         held = await lock(connection, wanted)
         yield
         await promote(connection, held)

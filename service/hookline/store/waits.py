@@ -11,25 +11,10 @@ import asyncpg
 from msgspec import Struct
 
 from hookline.store import signals
-from hookline.store.database import Connection
+from hookline.store.database import Connection, transaction
 
 ANY = "*"
 """The type of a wait whose own types are globs, which no index knows."""
-
-MEET = 0x686F6F6C
-"""The advisory lock on which events and waits meet."""
-
-ALONE = f"select pg_advisory_xact_lock({MEET})"
-
-TOGETHER = f"select pg_advisory_xact_lock_shared({MEET})"
-
-
-async def meet(connection: Connection) -> None:
-    """Keep waits from being stored until this transaction, which stores deliveries, has ended.
-
-    Whether anybody waits for them is to be read in a later statement.
-    """
-    await connection.execute(TOGETHER)
 
 
 class NewWait(Struct, frozen=True):
@@ -57,9 +42,8 @@ on conflict do nothing
 
 
 async def subscribe(connection: Connection, waits: Sequence[NewWait]) -> None:
-    """Store `waits`; what is committed before this transaction is not seen by them, so they look back after it."""
+    """Store `waits`, which look back once this transaction has ended: what comes later is brought to them."""
     if waits:
-        await connection.execute(ALONE)
         await connection.execute(
             SUBSCRIBE,
             [each.run for each in waits],
@@ -92,17 +76,15 @@ async def unsubscribe(connection: Connection, waits: Sequence[tuple[UUID, str | 
 
 
 ARRIVE = """
-insert into hookline.arrivals (delivery_id)
-select distinct id from unnest($1::uuid[], $2::text[]) as given (id, type)
- where exists (select from hookline.waits where waits.type = given.type)
+insert into hookline.arrivals (delivery_id, types) select * from unnest($1::uuid[], $2::json[])
 on conflict do nothing
 """
 
 
-async def arrive(connection: Connection, types: Sequence[tuple[UUID, str]]) -> None:
-    """Note those deliveries of which somebody waits for an event of one of `types`; `meet` comes before."""
-    if types:
-        await connection.execute(ARRIVE, [id_ for id_, _ in types], [type_ for _, type_ in types])
+async def arrive(connection: Connection, arrived: Sequence[tuple[UUID, bytes]]) -> None:
+    """Note deliveries, each with the types of its events, JSON: once this is committed, `route` brings them on."""
+    if arrived:
+        await connection.execute(ARRIVE, [id_ for id_, _ in arrived], [types for _, types in arrived])
 
 
 _EVENTS = "deliveries.id, deliveries.events, deliveries.body, deliveries.received_at"
@@ -133,10 +115,17 @@ async def look_back(
     return await connection.fetch(LOOK_BACK, since, after, list(types), limit)
 
 
+SWEEP = """
+delete from hookline.arrivals
+ where delivery_id in (
+           select delivery_id from hookline.arrivals order by delivery_id limit $1 for update skip locked)
+   and not exists (select from hookline.waits where type in (select json_array_elements_text(types)))
+"""
+
 TAKE_ARRIVALS = f"""
 with taken as (
     delete from hookline.arrivals where delivery_id in (
-        select delivery_id from hookline.arrivals order by delivery_id limit 50 for update skip locked)
+        select delivery_id from hookline.arrivals order by delivery_id limit $1 for update skip locked)
     returning delivery_id
 )
 select {_EVENTS} from taken join hookline.deliveries on id = delivery_id order by id
@@ -154,19 +143,23 @@ on conflict do nothing
 """
 
 
+SWEPT_AT_ONCE, TAKEN_AT_ONCE = 1000, 50
+
+
 async def route(
     connection: Connection,
     about: Callable[[asyncpg.Record], tuple[Sequence[str], Sequence[str]]],
     fits: Callable[[asyncpg.Record, bytes], Sequence[int]],
-) -> int:
-    """Turn the events of what has arrived into signals of the runs that wait for them; returns how many arrived.
+) -> bool:
+    """Turn the events of what has arrived into signals of the runs that wait for them; whether there may be more.
 
     Args:
         about: of a delivery, the types and anchors by which waits for its events are found.
         fits: of a delivery and a wait's pattern, the indices of the events that fit.
     """
-    async with connection.transaction():
-        arrived = await connection.fetch(TAKE_ARRIVALS)
+    swept = await connection.execute(SWEEP, SWEPT_AT_ONCE)
+    async with transaction(connection):
+        arrived = await connection.fetch(TAKE_ARRIVALS, TAKEN_AT_ONCE)
         rows: list[tuple[UUID, str, UUID, int]] = []
         for delivery in arrived:
             types, anchors = about(delivery)
@@ -180,7 +173,7 @@ async def route(
             columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
             await connection.execute(ROUTE, *columns)
             await signals.ring(connection, list({run for run, *_ in rows}))
-    return len(arrived)
+    return len(arrived) == TAKEN_AT_ONCE or swept == f"DELETE {SWEPT_AT_ONCE}"
 
 
 ROUTED = f"""

@@ -1,0 +1,94 @@
+"""A lease that could not be renewed is held against nobody, and is renewed on another way if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.support import at_home
+
+from hookline import App
+from hookline.codec import uuid7
+from hookline.engine.watchdog import Watchdog
+from hookline.errors import Unavailable
+from hookline.store import workers
+from hookline.store.database import Connection, Database
+
+LEASE = 1.5
+SEEN = "select seen_at > $1 from hookline.workers"
+
+
+async def test_nobody_is_declared_dead_because_postgres_stood_still(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with at_home(App(), dsn) as house:
+        async with house.database.session() as connection:
+            await workers.register(connection, uuid7(), "one", [], 1, -1.0)
+        watchdog = Watchdog(house.database, {}, LEASE, 1000)
+        count = "select count(*) from hookline.workers"
+
+        with monkeypatch.context() as standing:
+            any_expired = workers.any_expired
+
+            async def late(connection: Connection) -> bool:
+                await asyncio.sleep(LEASE / 2)  # standing still takes time
+                return await any_expired(connection)
+
+            standing.setattr(workers, "any_expired", late)
+            with pytest.raises(Unavailable, match="s to answer"):
+                await watchdog._look()
+        assert await house.watch.connection.fetchval(count) == 1
+
+        await watchdog._look()
+        assert await house.watch.connection.fetchval(count) == 0
+
+
+async def test_a_heartbeat_on_a_dead_connection_takes_another_within_the_lease(dsn: str) -> None:
+    async with black_hole(dsn) as (through, swallow), at_home(App(), dsn, lease=LEASE) as house:
+        house.database = Database(through, patience=LEASE)
+        async with house.database, house.replica():
+            worker, registered = await house.watch.until(
+                lambda connection: connection.fetchrow("select id, seen_at from hookline.workers")
+            )
+            seen = await house.watch.value("select max(seen_at) from hookline.workers where seen_at > $1", registered)
+            swallow()
+            await house.watch.value(SEEN, seen, timeout=2 * LEASE)
+            assert await house.watch.connection.fetchval("select id from hookline.workers") == worker
+
+
+async def test_a_replica_whose_connections_went_dead_can_be_stopped(dsn: str) -> None:
+    async with black_hole(dsn) as (through, swallow), at_home(App(), dsn, lease=60.0) as house:
+        house.database = Database(through, patience=60)
+        async with house.database, asyncio.timeout(20), house.replica():
+            await house.watch.value("select id from hookline.workers")
+            await house.watch.value("select count(*) >= 3 from pg_stat_activity where application_name = 'hookline'")
+            swallow()
+
+
+@asynccontextmanager
+async def black_hole(dsn: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """A way to Postgres, and what makes its connections of that moment swallow everything in silence."""
+    address = urlsplit(dsn)
+    path = f"{parse_qs(address.query)['host'][0]}/.s.PGSQL.5432"
+    holes: list[asyncio.Event] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dead: asyncio.Event) -> None:
+        while data := await reader.read(65_536):
+            if not dead.is_set():
+                writer.write(data)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dead = asyncio.Event()
+        holes.append(dead)
+        beyond, onward = await asyncio.open_unix_connection(path)
+        await asyncio.gather(pump(reader, onward, dead), pump(beyond, writer, dead), return_exceptions=True)
+
+    def swallow() -> None:
+        for each in holes:
+            each.set()
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"postgresql://{address.username}@127.0.0.1:{port}{address.path}?sslmode=disable", swallow
