@@ -189,6 +189,8 @@ async def test_without_tokens_only_this_machine_is_answered_and_no_page_in_its_b
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"Forwarded": "for=203.0.113.9"},
     ):
         assert (await site.client.get("/api/runs", headers=headers)).status_code == 403
     for headers in ({"Host": "localhost:8000"}, {"Origin": "http://127.0.0.1:8000"}):

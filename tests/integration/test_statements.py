@@ -7,13 +7,14 @@ import json
 import pkgutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
 from hookline import store
 from hookline.codec import uuid7
-from hookline.store import claims, control, due, runs, scopes, signals, waits, workers
-from hookline.store.database import Database
+from hookline.store import claims, control, due, runs, scopes, signals, views, waits, workers
+from hookline.store.database import Connection, Database
 from hookline.web import health
 
 
@@ -74,3 +75,45 @@ async def test_hot_statements_use_their_partial_indexes_on_a_hundred_thousand_ru
             assert index in plan, (name, plan)
             scans = [part for part in plan.split('"Node Type": "')[1:] if part.startswith("Seq Scan")]
             assert not [scan for scan in scans if '"Relation Name": "runs"' in scan], (name, plan)
+
+
+class Asked:
+    """Stands in for a connection, and explains what it is asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.plan = ""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        prepared = await self._connection.prepare(statement)
+        self.plan = json.dumps(await prepared.explain(*arguments))
+        return []
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({}, "runs_pkey"),
+        ({"job": "job1"}, "runs_job"),
+        ({"state": "failed"}, "runs_state"),
+        ({"before": uuid7()}, "runs_pkey"),
+    ],
+    ids=["all", "job", "state", "cursor"],
+)
+async def test_lists_of_runs_are_read_from_an_index_in_their_order(
+    dsn: str, filters: dict[str, Any], index: str
+) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        await connection.execute(FILL, 10)
+        await connection.execute("analyze hookline.runs")
+        asked = Asked(connection)
+        await views.runs(cast("Connection", asked), **filters)
+        assert index in asked.plan
+        assert '"Sort"' not in asked.plan
+
+
+async def test_lists_of_alarming_deliveries_are_read_from_their_index(dsn: str) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        asked = Asked(connection)
+        await views.deliveries(cast("Connection", asked), status="quarantined")
+        assert "deliveries_status" in asked.plan

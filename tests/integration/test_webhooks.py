@@ -220,6 +220,10 @@ async def test_an_unknown_source_is_not_found(site: Site) -> None:
     assert (answer.status_code, answer.json()["title"]) == (404, "Not Found")
 
 
+async def test_nobody_is_redirected(site: Site) -> None:
+    assert (await site.client.post("/webhooks/github/", content=PUSH)).status_code == 404
+
+
 async def test_other_methods_are_not_allowed(site: Site) -> None:
     answer = await site.client.get("/webhooks/github")
     assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from hookline import Event, Pattern, Trigger
 from hookline.errors import ConfigurationError, Unparseable
 from hookline.events import Pong
-from hookline.ingress.parser import Parser, find
+from hookline.ingress.parser import GROUP, Parser, find
 from hookline.ingress.schemes import Headers, Received, Unsigned, Verified
 from hookline_parsers import generic, github
 
@@ -148,3 +149,10 @@ def test_the_bundled_parsers_come_through_the_same_door_as_all() -> None:
     assert find("generic") is generic.parser
     with pytest.raises(ConfigurationError, match=r"no parser 'gitlab', only .*generic, github.*installed again"):
         find("gitlab")
+
+
+def test_a_parser_that_two_distributions_register_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint("twice", value, GROUP) for value in ("hookline_parsers.github:parser", "other.github:parser")]
+    monkeypatch.setattr("hookline.ingress.parser.entry_points", lambda group: EntryPoints(points))
+    with pytest.raises(ConfigurationError, match=r"hookline_parsers\.github:parser and as other\.github:parser"):
+        find("twice")

@@ -46,7 +46,12 @@ def find(name: str) -> Parser:
     Raises:
         ConfigurationError: there is none, or it does not load.
     """
-    found = {point.name: point for point in entry_points(group=GROUP)}
+    points = entry_points(group=GROUP)
+    found = {point.name: point for point in points}
+    values = {point.value for point in points if point.name == name}
+    if len(values) > 1:
+        whose = " and as ".join(sorted(values))
+        raise ConfigurationError(f"parser {name!r} is registered as {whose}: uninstall one of them")
     if name not in found:
         raise ConfigurationError(
             f"there is no parser {name!r}, only {', '.join(sorted(found))}; "

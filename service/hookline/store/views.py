@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,14 +18,18 @@ runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as p
 runs.attempt, runs.worker_id as worker, runs.forked_from, runs.data_deletion
 """
 
-RUNS = f"""
-select {_RUN} from hookline.runs
- where ($1::text is null or job = $1)
-   and ($2::text is null or scope = $2)
-   and ($3::text is null or state = $3)
-   and ($4::uuid is null or id < $4)
- order by id desc limit $5
-"""  # noqa: S608 - a constant
+
+def where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """The clause of those conditions that are given a value, each a text with `{}` for its parameter, and the values.
+
+    A clause of only what is asked for lets Postgres pick the index that is made for it.
+    """
+    given = {condition: value for condition, value in conditions.items() if value is not None}
+    clause = " and ".join(condition.format(f"${number}") for number, condition in enumerate(given, 1))
+    return f" where {clause}" if clause else "", list(given.values())
+
+
+RUNS = f"select {_RUN} from hookline.runs"  # noqa: S608 - a constant
 
 
 async def runs(
@@ -37,7 +42,8 @@ async def runs(
     limit: int = 50,
 ) -> list[asyncpg.Record]:
     """The newest runs that fit, without their data; `before` is the last id of the page before."""
-    return await connection.fetch(RUNS, job, scope, state, before, limit)
+    clause, values = where({"job = {}": job, "scope = {}": scope, "state = {}": state, "id < {}": before})
+    return await connection.fetch(f"{RUNS}{clause} order by id desc limit {int(limit)}", *values)
 
 
 RUN = f"""
@@ -75,11 +81,10 @@ select id, source, key, type, status, reason, conflict_of, received_at, octet_le
        array(select runs.id from hookline.runs
               where runs.delivery_id = deliveries.id order by event_index, job) as runs
   from hookline.deliveries
- where ($1::text is null or source = $1)
-   and ($2::text is null or status = $2)
-   and ($3::uuid is null or id < $3)
- order by id desc limit $4
 """
+
+ALARMING = "status in ('quarantined', 'conflict') and status = {}"
+"""So said that the index of such deliveries fits."""
 
 
 async def deliveries(
@@ -91,19 +96,14 @@ async def deliveries(
     limit: int = 50,
 ) -> list[asyncpg.Record]:
     """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before."""
-    return await connection.fetch(DELIVERIES, source, status, before, limit)
+    by_status = ALARMING if status in ("quarantined", "conflict") else "status = {}"
+    clause, values = where({"source = {}": source, by_status: status, "id < {}": before})
+    return await connection.fetch(f"{DELIVERIES}{clause} order by id desc limit {int(limit)}", *values)
 
 
-FITTING = """
-select id from hookline.runs
- where ($1::text is null or job = $1)
-   and ($2::text is null or scope = $2)
-   and ($3::text is null or state = $3)
-   and ($4::timestamptz is null or created_at >= $4)
-   and ($5::timestamptz is null or created_at < $5)
-   and ($6::bool is null or (state not in ('succeeded', 'failed', 'cancelled')) = $6)
- order by id limit $7
-"""
+IDS = "select id from hookline.runs"
+
+ENDED = "state in ('succeeded', 'failed', 'cancelled')"
 
 
 async def fitting(
@@ -118,7 +118,19 @@ async def fitting(
     limit: int,
 ) -> list[UUID]:
     """The oldest runs that fit, among those that have ended, among the others, or among all."""
-    return [row["id"] for row in await connection.fetch(FITTING, job, scope, state, since, until, unfinished, limit)]
+    among = {None: "true", True: f"not {ENDED}", False: ENDED}[unfinished]
+    clause, values = where(
+        {
+            "job = {}": job,
+            "scope = {}": scope,
+            "state = {}": state,
+            "created_at >= {}": since,
+            "created_at < {}": until,
+            among + " and {}": True,
+        }
+    )
+    rows = await connection.fetch(f"{IDS}{clause} order by id limit {int(limit)}", *values)
+    return [row["id"] for row in rows]
 
 
 AHEAD = """

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hookline.web import problems
 
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""Headers that say that the request came to this machine through another."""
 
 
 class Guard:
@@ -52,7 +54,7 @@ class Guard:
 
 def _is_local(request: Request) -> bool:
     client = request.client
-    if client is None or not _is_loopback(client.host):
+    if client is None or not _is_loopback(client.host) or any(name in request.headers for name in _FORWARDED):
         return False
     origin = request.headers.get("origin")
     hosts = [_host(f"//{request.headers.get('host', '')}"), *([_host(origin)] if origin is not None else [])]

@@ -56,12 +56,12 @@ def application(
     callbacks = Callbacks(database, intake, gate, limits)
     listings = Listings(database, app.latest)
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
-    return Starlette(
+    answering = Starlette(
         routes=[
+            Route("/webhooks/{source}", webhooks, methods=["POST"]),
             Route("/", _index, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
-            Route("/webhooks/{source}", webhooks.post, methods=["POST"]),
             Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
             Route("/callbacks/{ticket}", callbacks.complete, methods=["POST"]),
             Route("/callbacks/{ticket}/heartbeat", callbacks.beat, methods=["POST"]),
@@ -89,6 +89,8 @@ def application(
         ],
         exception_handlers=problems.HANDLERS,
     )
+    answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body
+    return answering
 
 
 async def _index(_: Request) -> Response:

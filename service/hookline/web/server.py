@@ -29,6 +29,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # nothing here believes what a proxy may have been told
                 timeout_keep_alive=65,  # longer than load balancers keep theirs, so that they close first
                 timeout_graceful_shutdown=int(drain) + 1,
             )
