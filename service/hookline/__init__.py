@@ -2,12 +2,14 @@
 
 from hookline.app import App
 from hookline.client import Client, Refused
-from hookline.errors import ChildCancelled, Fatal, NotDone, SignalRefused
+from hookline.errors import ChildCancelled, Failure, Fatal, NotDone, SignalRefused, TasksFailed
 from hookline.events import Event, Pattern, Trigger
 from hookline.jobs.callback import Approval, Callback, CallbackFailed, Verdict
+from hookline.jobs.chain import Chain, again
 from hookline.jobs.context import Context
 from hookline.jobs.current import current_step, progress
 from hookline.jobs.fan import Batch, TooManyFailed
+from hookline.jobs.graph import Graph
 from hookline.jobs.retry import Retry
 from hookline.jobs.step import step
 
@@ -17,19 +19,24 @@ __all__ = [
     "Batch",
     "Callback",
     "CallbackFailed",
+    "Chain",
     "ChildCancelled",
     "Client",
     "Context",
     "Event",
+    "Failure",
     "Fatal",
+    "Graph",
     "NotDone",
     "Pattern",
     "Refused",
     "Retry",
     "SignalRefused",
+    "TasksFailed",
     "TooManyFailed",
     "Trigger",
     "Verdict",
+    "again",
     "current_step",
     "progress",
     "step",

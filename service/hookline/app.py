@@ -4,21 +4,93 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
+from hookline.codec import Typed
 from hookline.errors import ConfigurationError, UnknownJob
 from hookline.events import Pattern
+from hookline.jobs.context import Context
+from hookline.jobs.diagram import Diagram
 from hookline.jobs.job import Job, JobFunction, Scope, input_type
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
+from hookline.jobs.step import Options, Step, as_step
 
 F = TypeVar("F", bound=JobFunction)
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Hook = str | JobFunction | None
 """A job, by its name or its function."""
+
+
+class Written(Protocol):
+    """A job that is written as an object: a Chain, a Graph, a Machine.
+
+    Attributes:
+        name: what it is called.
+        takes: what its input is read as; `None` if it is handed the whole event.
+    """
+
+    name: str
+    takes: Typed | None
+
+    def bind(self, steps: Mapping[str, Step[..., Any]]) -> None:
+        """Find the steps that it names among those that are registered; raises `ConfigurationError`."""
+
+    def check(self) -> None:
+        """Return if it can be run; raises `ConfigurationError`."""
+
+    def diagram(self) -> Diagram:
+        """What it may do."""
+
+    def __call__(self, ctx: Context, argument: Any, /) -> Awaitable[Any]:
+        """Run it."""
+
+
+W = TypeVar("W", bound=Written)
+
+
+class JobOptions(TypedDict, total=False):
+    """How a job is started, and what becomes of its runs.
+
+    Args:
+        on: the events that start a run of it.
+        version: raise it when the order or the names of its steps change; a run keeps the version that it was created
+            with, so keep the old one declared until its runs have ended.
+        scope: runs with the same scope run one at a time, in the order in which they were created.
+        retry: when a run that failed is tried again, from the step that failed.
+        timeout: from the first claim of a run to its end; a number is in seconds.
+        on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
+        pause_after_errors: pause a run after so many failures, each tried again as `retry` says.
+        resume_after: let a run that was so paused go on by itself; a number is in seconds.
+        on_completed: a job, by its name or function, that is started when a run has succeeded; its input is
+            `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
+            `on_data_deleted`.
+        scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
+    """
+
+    on: Pattern | Iterable[Pattern]
+    version: int
+    scope: Scope
+    retry: Retry
+    timeout: Seconds | None
+    on_error: Literal["fail", "pause"]
+    pause_after_errors: int | None
+    resume_after: Seconds | None
+    on_completed: Hook
+    on_failed: Hook
+    on_paused: Hook
+    on_cancelled: Hook
+    on_data_deleted: Hook
+    scrub: Callable[[Any], Any] | None
+
+
+HOOKS = ("completed", "failed", "paused", "cancelled", "data_deleted")
 
 
 class App:
@@ -34,80 +106,86 @@ class App:
 
     def __init__(self) -> None:
         self._jobs: dict[tuple[str, int], Job] = {}
+        self._steps: dict[str, Step[..., Any]] = {}
 
-    def job(
-        self,
-        name: str | None = None,
-        *,
-        on: Pattern | Iterable[Pattern] = (),
-        version: int = 1,
-        scope: Scope = None,
-        retry: Retry = ONCE,
-        timeout: Seconds | None = None,
-        on_error: Literal["fail", "pause"] = "fail",
-        pause_after_errors: int | None = None,
-        resume_after: Seconds | None = None,
-        on_completed: Hook = None,
-        on_failed: Hook = None,
-        on_paused: Hook = None,
-        on_cancelled: Hook = None,
-        on_data_deleted: Hook = None,
-        scrub: Callable[[Any], Any] | None = None,
-    ) -> Callable[[F], F]:
+    def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[F], F]:
         """Declare the decorated `async def job(ctx, input)` a job.
 
         Args:
             name: what the job is called; the function's name unless said otherwise.
-            on: the events that start a run of it.
-            version: raise it when the order or the names of its steps change; a run keeps the version that it
-                was created with, so keep the old function declared until its runs have ended.
-            scope: runs with the same scope run one at a time, in the order in which they were created.
-            retry: when a run that failed is tried again, from the step that failed.
-            timeout: from the first claim of a run to its end; a number is in seconds.
-            on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
-            pause_after_errors: pause a run after so many failures, each tried again as `retry` says.
-            resume_after: let a run that was so paused go on by itself; a number is in seconds.
-            on_completed: a job, by its name or function, that is started when a run has succeeded; its input is
-                `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
-                `on_data_deleted`.
-            scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
+            options: see `JobOptions`.
 
         Raises:
             ConfigurationError: the name and version are taken, or the function is not a job's.
         """
 
-        hooks = {
-            "completed": on_completed,
-            "failed": on_failed,
-            "paused": on_paused,
-            "cancelled": on_cancelled,
-            "data_deleted": on_data_deleted,
-        }
-
         def declare(function: F) -> F:
             named = name or function.__name__
-            if not named.replace("-", "_").replace(".", "_").isidentifier():
-                raise ConfigurationError(f"a job's name is letters, digits, _, - and dots, not {named!r}")
-            if (named, version) in self._jobs:
-                raise ConfigurationError(f"job {named} version {version} is declared twice")
-            function.hookline_job = named  # type: ignore[attr-defined]
-            self._jobs[named, version] = Job(
-                name=named,
-                version=version,
-                function=function,
-                takes=input_type(function, named),
-                on=(on,) if isinstance(on, Pattern) else tuple(on),
-                scope=scope,
-                retry=retry if pause_after_errors is None else replace(retry, attempts=pause_after_errors),
-                timeout=None if timeout is None else seconds(timeout),
-                on_error=on_error if pause_after_errors is None else "pause",
-                resume_after=None if resume_after is None else seconds(resume_after),
-                hooks={what: _name_of(hook) for what, hook in hooks.items() if hook is not None},
-                scrub=scrub,
-            )
+            self._declare(named, function, input_type(function, named), options)
             return function
 
         return declare
+
+    def add(self, written: W, **options: Unpack[JobOptions]) -> W:
+        """Declare a Chain, a Graph or a Machine a job; returns it.
+
+        Args:
+            options: see `JobOptions`.
+
+        Raises:
+            ConfigurationError: the name and version are taken, or it cannot be run.
+
+        Example:
+            app.add(Chain("release", build.then(ship)), on=github.push(branches=["main"]))
+        """
+        written.bind(self._steps)
+        written.check()
+        self._declare(written.name, written, written.takes, options)
+        return written
+
+    @overload
+    def step(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    @overload
+    def step(self, /, **options: Unpack[Options]) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+    def step(self, function: Any = None, /, **options: Any) -> Any:
+        """As `hookline.step`, and registers the step, so that chains and definitions can tell it by its name.
+
+        Raises:
+            ConfigurationError: another step has that name.
+        """
+
+        def register(function: Callable[P, R]) -> Step[P, R]:
+            made = as_step(function).options(**options)
+            if self._steps.setdefault(made.name, made) is not made:
+                raise ConfigurationError(f"step {made.name} is registered twice")
+            return made
+
+        return register if function is None else register(function)
+
+    def _declare(self, named: str, function: JobFunction, takes: Typed | None, options: JobOptions) -> None:
+        if not named.replace("-", "_").replace(".", "_").isidentifier():
+            raise ConfigurationError(f"a job's name is letters, digits, _, - and dots, not {named!r}")
+        version, on = options.get("version", 1), options.get("on", ())
+        if (named, version) in self._jobs:
+            raise ConfigurationError(f"job {named} version {version} is declared twice")
+        timeout, resume_after = options.get("timeout"), options.get("resume_after")
+        retry, errors = options.get("retry", ONCE), options.get("pause_after_errors")
+        hooks: dict[str, Hook] = {what: cast("Hook", options.get(f"on_{what}")) for what in HOOKS}
+        function.hookline_job = named  # type: ignore[attr-defined]
+        self._jobs[named, version] = Job(
+            name=named,
+            version=version,
+            function=function,
+            takes=takes,
+            on=(on,) if isinstance(on, Pattern) else tuple(on),
+            scope=options.get("scope"),
+            retry=retry if errors is None else replace(retry, attempts=errors),
+            timeout=None if timeout is None else seconds(timeout),
+            on_error=options.get("on_error", "fail") if errors is None else "pause",
+            resume_after=None if resume_after is None else seconds(resume_after),
+            hooks={what: _name_of(hook) for what, hook in hooks.items() if hook is not None},
+            scrub=options.get("scrub"),
+        )
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs.values())
@@ -137,6 +215,9 @@ class App:
         for job in other:
             if self._jobs.setdefault((job.name, job.version), job) is not job:
                 raise ConfigurationError(f"job {job.name} version {job.version} is declared twice")
+        for name, made in other._steps.items():
+            if self._steps.setdefault(name, made) is not made:
+                raise ConfigurationError(f"step {name} is registered twice")
 
 
 def _name_of(hook: str | JobFunction) -> str:

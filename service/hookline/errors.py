@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class HooklineError(Exception):
     """The root of every error that hookline raises on purpose."""
@@ -19,6 +21,19 @@ class Fatal(HooklineError):
         Traceback (most recent call last):
         hookline.errors.Fatal: no such commit
     """
+
+
+class Failure(Fatal):
+    """Raised by a step of a Chain that has failed, as against one that is broken: its failure branch is taken."""
+
+
+class TasksFailed(HooklineError):
+    """Several tasks of a Graph failed; `errors` has what each raised, by its name."""
+
+    def __init__(self, errors: Mapping[str, Exception]) -> None:
+        told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in errors.items())
+        super().__init__(f"{len(errors)} tasks failed: {told}")
+        self.errors = dict(errors)
 
 
 class StepFailed(HooklineError):

@@ -38,9 +38,9 @@ def succeeded(claim: Claim, output: bytes) -> Finish:
     return Finish(claim, "succeeded", output=None if output == codec.NULL else output, attempt=claim.attempt)
 
 
-def failed(claim: Claim, job: Job, error: Exception, step: str | None) -> Finish:
-    """The run's job raised `error`, which its call `step` had raised, if one did: try again, pause, or let it fail."""
-    told = describe(error, step)
+def failed(claim: Claim, job: Job, error: Exception, steps: Sequence[str]) -> Finish:
+    """The run's job raised `error`, which its calls `steps` had raised, if any: try again, pause, or let it fail."""
+    told = describe(error, steps)
     if job.retry.wants(claim.attempt, error):
         return Finish(
             claim,
@@ -50,11 +50,17 @@ def failed(claim: Claim, job: Job, error: Exception, step: str | None) -> Finish
             delay=job.retry.pause(claim.attempt),
             attempt=claim.attempt + 1,
             retries=True,
-            forget=step,
+            forget=tuple(steps),
         )
     if job.on_error == "pause" and not isinstance(error, Fatal):
         return Finish(
-            claim, "paused", error=told, reason=summary(error), delay=job.resume_after, retries=True, forget=step
+            claim,
+            "paused",
+            error=told,
+            reason=summary(error),
+            delay=job.resume_after,
+            retries=True,
+            forget=tuple(steps),
         )
     return Finish(claim, "failed", error=told, reason=summary(error), attempt=claim.attempt)
 
@@ -96,15 +102,15 @@ def hooks(finish: Finish, job: Job, jobs: Mapping[str, Job]) -> tuple[NewRun, ..
     return hooked(job, jobs, finish.claim.id, finish.claim.number, finish.state, finish.reason)
 
 
-def describe(error: BaseException, step: str | None = None) -> bytes:
-    """`error` as the JSON that is kept: `{type, message, traceback}`, and of a run's the `step` that it came out of."""
+def describe(error: BaseException, steps: Sequence[str] = ()) -> bytes:
+    """`error` as the JSON that is kept: `{type, message, traceback}`, of a run's with the `steps` it came out of."""
     kind = type(error)
     told = {
         "type": f"{kind.__module__}:{kind.__qualname__}",
         "message": _printable(str(error)),
         "traceback": _printable("".join(traceback.format_exception(error, limit=-20))),
     }
-    return codec.encode(told if step is None else told | {"step": step})
+    return codec.encode(told | {"step": steps[0], "steps": list(steps)} if steps else told)
 
 
 def came_from_step(finish: Finish) -> bool:

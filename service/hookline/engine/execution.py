@@ -19,7 +19,18 @@ from hookline.engine.parking import Parking
 from hookline.engine.steps import Steps
 from hookline.engine.waits import Waits
 from hookline.errors import Cancelled, GivenBack, Interrupt, Paused, Suspended, TimedOut
-from hookline.jobs.call import Call, Child, Decision, Note, Send, Sleep, WaitForCallback, WaitForEvent, WaitForSignal
+from hookline.jobs.call import (
+    Call,
+    Child,
+    Decision,
+    Note,
+    Send,
+    Skip,
+    Sleep,
+    WaitForCallback,
+    WaitForEvent,
+    WaitForSignal,
+)
 from hookline.jobs.calls import Info
 from hookline.jobs.context import Context
 from hookline.jobs.job import Job
@@ -69,6 +80,7 @@ class Execution:
         self._next_due: float | None = None
         self._raised: list[tuple[Exception, str]] = []
         self._undo: list[Undo] = []
+        self._redo: list[str] = []
         self._parking = Parking(self._on_idle)
         self.steps = Steps(journal, self._parking, services.threads)
         self._waiting: Waits | None = None
@@ -126,6 +138,10 @@ class Execution:
         """Whether what is asked for is still what was recorded."""
         return self._journal.is_replaying
 
+    def knows(self, path: str) -> bool:
+        """Whether anything is recorded at `path` or under it."""
+        return self._journal.knows(path)
+
     @property
     def clock(self) -> float:
         """The database's time, in seconds since the epoch."""
@@ -176,6 +192,10 @@ class Execution:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
         await self.waits.withdraw(paths, self._journal.abandon(paths))
 
+    def redo(self, paths: Collection[str]) -> None:
+        """Should the run fail and be tried again, what is recorded at `paths` and under them is done again."""
+        self._redo += paths
+
     def patched(self, key: str, position: int) -> bool:
         """Whether the run takes the new way at the patch `key`."""
         return self._journal.patched(key, position)
@@ -220,14 +240,14 @@ class Execution:
             self._note_interrupt(interrupt)
         except Exception as error:  # noqa: BLE001 - whatever the job raises is the run's outcome
             if self._interrupt is None:
-                return decide.failed(self.claim, self._job, error, self._step_of(error))
+                return decide.failed(self.claim, self._job, error, [*self._steps_of(error), *self._redo])
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             if self._interrupt is None:
                 if isinstance(error, asyncio.CancelledError) and self._task and self._task.cancelling():
                     raise
-                return decide.failed(self.claim, self._job, decide.stray(error), None)
+                return decide.failed(self.claim, self._job, decide.stray(error), [])
         assert self._interrupt is not None  # noqa: S101 - every way here set it
         if self._task is not None:
             self._task.uncancel()
@@ -297,14 +317,14 @@ class Execution:
         left = max(0.0, self._job.timeout - self.claim.age)
         return asyncio.get_running_loop().call_later(left, self.interrupt, TimedOut())
 
-    def _step_of(self, error: BaseException | None) -> str | None:
-        """The key of the call that `error`, or what it was raised from, came out of."""
-        while error is not None:
-            for raised, key in self._raised:
-                if raised is error:
-                    return key
+    def _steps_of(self, error: BaseException | None) -> list[str]:
+        """The keys of the calls that `error`, or what it was raised from, came out of."""
+        several: Mapping[Any, Exception] = getattr(error, "errors", None) or {}
+        found = [key for each in several.values() for key in self._steps_of(each)]
+        while error is not None and not found:
+            found = [key for raised, key in self._raised if raised is error]
             error = error.__cause__ or error.__context__
-        return None
+        return found
 
 
 def _only_opens(call: Call) -> bool:
@@ -317,6 +337,7 @@ _HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
     Undo: lambda execution: execution.steps.do,
     Poll: lambda execution: execution.steps.poll,
     Note: lambda execution: execution.steps.note,
+    Skip: lambda execution: execution.steps.skip,
     Sleep: lambda execution: execution.waits.sleep,
     WaitForSignal: lambda execution: execution.waits.signal,
     WaitForEvent: lambda execution: execution.waits.event,

@@ -48,6 +48,10 @@ class Journal:
         """Whether a call of this kind is recorded."""
         return any(record.kind == kind for record in self._records.values())
 
+    def knows(self, path: str) -> bool:
+        """Whether anything is recorded at `path` or under it."""
+        return path in self._records or any(key.startswith(f"{path}/") for key in self._records)
+
     def settled(self, kind: str) -> list[Record]:
         """The outcomes of calls of this kind."""
         return [record for record in self._records.values() if record.kind == kind and record.settled]

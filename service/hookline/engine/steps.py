@@ -13,7 +13,7 @@ from hookline.engine import decide
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
 from hookline.errors import NotDone, Paused
-from hookline.jobs.call import Note
+from hookline.jobs.call import Note, Skip
 from hookline.jobs.current import CURRENT, CurrentStep
 from hookline.jobs.step import Poll, StepCall, as_step
 from hookline.store.journal import Record
@@ -137,6 +137,10 @@ class Steps:
         value = call.read(output)
         await self._journal.commit(call, "succeeded", output=output)
         return value
+
+    async def skip(self, call: Skip, _record: Record | None) -> None:
+        """Tell that something is not done."""
+        self._journal.note(call, "succeeded", output=codec.encode({"why": call.why}))
 
     async def _attempt(self, call: StepCall, current: CurrentStep) -> bytes:
         """Call the function once; returns what it returned as the JSON that is recorded."""

@@ -173,6 +173,14 @@ class Note(Call, frozen=True, kw_only=True):
         return self.returns.decode(output)
 
 
+class Skip(Call, frozen=True, kw_only=True):
+    """Tell that something is not to be done, and why; follows from what is recorded, and is not kept by a retry."""
+
+    kind: ClassVar[str] = "skip"
+
+    why: str
+
+
 class Decision(Call, frozen=True, kw_only=True):
     """How several branches ended: which of them count, and why the others do not."""
 
@@ -191,6 +199,9 @@ class Performer(Protocol):
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
 
+    def knows(self, path: str) -> bool:
+        """Whether anything is recorded at `path` or under it."""
+
     @property
     def clock(self) -> float:
         """The database's time, in seconds since the epoch."""
@@ -206,6 +217,9 @@ class Performer(Protocol):
 
     async def abandon(self, paths: Collection[str]) -> None:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
+
+    def redo(self, paths: Collection[str]) -> None:
+        """Should the run fail and be tried again, what is recorded at `paths` and under them is done again."""
 
     def patched(self, key: str, position: int) -> bool:
         """Whether the run may take the new way at the patch `key`."""

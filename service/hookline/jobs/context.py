@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from inspect import isfunction
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints, overload
 from uuid import UUID
 
@@ -328,4 +329,4 @@ class Context(Values, Parallel):
 
 
 def _returned(job: str | Callable[..., Any]) -> Typed:
-    return ANYTHING if isinstance(job, str) else Typed(get_type_hints(job).get("return", Any))
+    return Typed(get_type_hints(job).get("return", Any)) if isfunction(job) else ANYTHING

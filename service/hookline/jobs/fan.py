@@ -64,6 +64,7 @@ class TooManyFailed(HooklineError):
         first = next(iter(batch.errors.values()))
         super().__init__(f"{len(batch.errors)} of {len(batch)} failed, the first with {type(first).__name__}: {first}")
         self.batch = batch
+        self.errors = batch.errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from hookline.jobs.call import Decision, Pending
+from hookline.jobs.call import Decision, Pending, Skip
 from hookline.jobs.calls import Calls
 from hookline.jobs.fan import Batch, Branch, Fan, TooManyFailed, tolerance
 from hookline.jobs.step import as_step, check_name
@@ -50,6 +50,24 @@ class Parallel(Calls):
             raise ValueError("a race needs somebody who runs")
         batch = await self._fan("race", branches, first=True)
         return batch.succeeded[0], batch[batch.succeeded[0]]
+
+    async def together(self, branches: Mapping[str, Callable[[], Awaitable[Any]]]) -> None:
+        """Do several things at once until all have ended, each by its name; none of them may raise."""
+        begun = [Branch(f"{self._path}{name}", begin) for name, begin in branches.items()]
+        decision = Decision(key=f"{self._path}together", position=-1, what="gather")  # never made: all complete
+        await Fan(self._performer, decision, begun, tolerated=len(begun)).run()
+
+    def skip(self, name: str, why: str) -> Pending[None]:
+        """Tell that what is called `name` is not done, and why."""
+        return Pending(self._performer.perform, Skip(key=self._key(name), position=next(self._positions), why=why))
+
+    def knows(self, name: str) -> bool:
+        """Whether anything is recorded under `name` from an earlier execution."""
+        return self._performer.knows(f"{self._path}{name}")
+
+    def redo(self, names: Iterable[str]) -> None:
+        """Should the run fail and be tried again, what is recorded under `names` is done again."""
+        self._performer.redo([f"{self._path}{name}" for name in names])
 
     async def _fan(self, what: str, branches: Iterable[Any], *, first: bool = False) -> Batch[Any]:
         decision = self._decision(self._key(what), what)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from hookline.errors import Fatal
 
@@ -23,7 +25,7 @@ class Retry:
 
     Args:
         attempts: tries in all, the first included; at least 1.
-        delay: the pause before the second try.
+        delay: the pause before the second try; or a list of the pauses, of which the last is repeated.
         factor: what each further pause is multiplied by; 1 keeps it constant.
         cap: the longest pause that growing leads to; a longer `delay` stays what it is.
         jitter: the part of each pause, from 0 to 1, that is left to chance, so that many do not return at once.
@@ -35,7 +37,7 @@ class Retry:
     """
 
     attempts: int = 3
-    delay: Seconds = 1.0
+    delay: Seconds | Sequence[Seconds] = 1.0
     factor: float = 2.0
     cap: Seconds = 300.0
     jitter: float = 0.2
@@ -44,21 +46,37 @@ class Retry:
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"a Retry has at least 1 attempt, not {self.attempts}")
-        if seconds(self.delay) < 0 or seconds(self.cap) < 0 or self.factor < 0 or not 0 <= self.jitter <= 1:
+        object.__setattr__(self, "delay", tuple(self.delay) if isinstance(self.delay, Sequence) else self.delay)
+        negative = not self._delays or min(*map(seconds, self._delays), seconds(self.cap), self.factor) < 0
+        if negative or not 0 <= self.jitter <= 1:
             raise ValueError("a Retry has no negative delay, cap or factor, and a jitter from 0 to 1")
 
     def wants(self, attempt: int, error: Exception) -> bool:
         """Whether `error`, which ended try number `attempt`, is worth another."""
-        return attempt < self.attempts and isinstance(error, self.on) and not isinstance(error, Fatal)
+        return attempt < self.attempts and isinstance(error, self.on) and not _is_fatal(error)
 
     def pause(self, attempt: int) -> float:
         """Seconds to wait after try number `attempt`."""
-        longest = max(seconds(self.cap), seconds(self.delay))
+        return self._pause(attempt) * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
+
+    def _pause(self, attempt: int) -> float:
+        if isinstance(self.delay, tuple):
+            return seconds(self._delays[min(attempt, len(self._delays)) - 1])
+        longest = max(seconds(self.cap), seconds(self._delays[0]))
         try:
-            pause = min(seconds(self.delay) * self.factor ** (attempt - 1), longest)
+            return min(seconds(self._delays[0]) * self.factor ** (attempt - 1), longest)
         except OverflowError:
-            pause = longest
-        return pause * (1 - self.jitter * random.random())  # noqa: S311 - spreads load, hides nothing
+            return longest
+
+    @property
+    def _delays(self) -> Sequence[Seconds]:
+        return self.delay if isinstance(self.delay, Sequence) else (self.delay,)
+
+
+def _is_fatal(error: Exception) -> bool:
+    """Whether `error`, or one of the several that it tells of, is `Fatal`."""
+    several: Mapping[Any, Exception] = getattr(error, "errors", None) or {}
+    return isinstance(error, Fatal) or any(isinstance(each, Fatal) for each in several.values())
 
 
 ONCE = Retry(attempts=1)

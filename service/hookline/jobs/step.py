@@ -30,6 +30,7 @@ from hookline import codec
 from hookline.codec import Typed
 from hookline.jobs.call import ANYTHING, Call
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
+from hookline.jobs.tree import Action, Tree
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -115,6 +116,14 @@ class Step(Generic[P, R]):
             setattr(other, name, value)
         check_name(other.name, "step")
         return other
+
+    def then(self, *following: Tree | Action) -> Tree:
+        """In a Chain: what follows, one after the other, if this step succeeds."""
+        return Tree(self).then(*following)
+
+    def otherwise(self, following: Tree | Action) -> Tree:
+        """In a Chain: what follows if this step fails."""
+        return Tree(self).otherwise(following)
 
     @cached_property
     def returns(self) -> Typed:

@@ -26,7 +26,7 @@ class Finish(Struct, frozen=True):
         delay: seconds until it is due; `None` if time alone does not make it so.
         attempt: the try of the whole run that comes next.
         retries: whether the next try is of what failed, so that its failure is forgotten.
-        forget: the key of the call that failed, if it was one.
+        forget: what is recorded at these keys, and under them, is to be done again.
         waits: whether it may have waited for events.
         children: whether it may have children that it waited for.
         hooks: runs to start along with this.
@@ -40,7 +40,7 @@ class Finish(Struct, frozen=True):
     delay: float | None = 0.0
     attempt: int = 1
     retries: bool = False
-    forget: str | None = None
+    forget: tuple[str, ...] = ()
     waits: bool = False
     children: bool = False
     hooks: tuple[NewRun, ...] = ()
@@ -72,7 +72,7 @@ update hookline.run_data set output = given.output, error = given.error
 FORGET = """
 delete from hookline.journal using unnest($1::uuid[], $2::text[]) as given (run_id, key)
  where journal.run_id = given.run_id
-   and (journal.key = given.key and state = 'failed'
+   and (journal.key = given.key or starts_with(journal.key, given.key || '/') or kind = 'skip'
         or kind in ('gather', 'map', 'race') and output->>'failed' <> '[]')
 """
 
@@ -103,7 +103,8 @@ async def finish(connection: Connection, worker: UUID, given: Sequence[Finish]) 
             [each.error for each in told],
         )
     if retried := [each for each in given if each.retries]:
-        await connection.execute(FORGET, [each.claim.id for each in retried], [each.forget for each in retried])
+        failed = [(each.claim.id, key) for each in retried for key in each.forget or (None,)]
+        await connection.execute(FORGET, [run for run, _ in failed], [key for _, key in failed])
     ended = [each for each in given if each.state in TERMINAL]
     await scopes.promote(connection, left_by(given))
     await waits.unsubscribe(connection, [(each.claim.id, None) for each in ended if each.waits])

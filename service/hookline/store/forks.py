@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from hookline.errors import IllegalTransition, InvalidInput
@@ -11,7 +12,7 @@ from hookline.store.database import Connection, transaction
 ORIGIN = """
 select runs.job, runs.scope, runs.state, runs.version,
        exists (select from hookline.journal where run_id = id and kind = 'undo' and state <> 'waiting') as undone,
-       run_data.error->>'step' as failed
+       array(select json_array_elements_text(run_data.error->'steps')) as failed
   from hookline.runs join hookline.run_data on run_id = id where id = $1
 """
 
@@ -38,9 +39,10 @@ insert into hookline.journal
        (run_id, key, position, claim, attempt, kind, state, arguments, output, error, started_at, finished_at)
 select $2, key, position, 0, attempt, kind, state, arguments, output, error, started_at, finished_at
   from hookline.journal
- where run_id = $1 and kind <> 'undo' and position < $3
+ where run_id = $1 and kind not in ('undo', 'skip') and position < $3
    and (state = 'succeeded' and (kind not in ('gather', 'map', 'race') or output->>'failed' = '[]')
-        or state = 'failed' and key is distinct from $4)
+        or state = 'failed')
+   and not exists (select from unnest($4::text[]) as redone where key = redone or starts_with(key, redone || '/'))
 on conflict do nothing
 """
 
@@ -102,7 +104,7 @@ async def _fork(
     place: tuple[str, str | None],
     position: int,
     *,
-    without: str | None = None,
+    without: Sequence[str] = (),
     input_: bytes | None = None,
     version: int | None = None,
 ) -> None:
