@@ -10,6 +10,20 @@ from hookline.jobs.context import Context
 from hookline.jobs.current import current_step, progress
 from hookline.jobs.fan import Batch, TooManyFailed
 from hookline.jobs.graph import Graph
+from hookline.jobs.operators import (
+    Command,
+    CommandFailed,
+    Delete,
+    Get,
+    GitHubComment,
+    GitHubStatus,
+    HttpRequest,
+    Patch,
+    Post,
+    Put,
+    RequestFailed,
+    RequestRefused,
+)
 from hookline.jobs.retry import Retry
 from hookline.jobs.step import step
 
@@ -22,14 +36,26 @@ __all__ = [
     "Chain",
     "ChildCancelled",
     "Client",
+    "Command",
+    "CommandFailed",
     "Context",
+    "Delete",
     "Event",
     "Failure",
     "Fatal",
+    "Get",
+    "GitHubComment",
+    "GitHubStatus",
     "Graph",
+    "HttpRequest",
     "NotDone",
+    "Patch",
     "Pattern",
+    "Post",
+    "Put",
     "Refused",
+    "RequestFailed",
+    "RequestRefused",
     "Retry",
     "SignalRefused",
     "TasksFailed",

@@ -67,13 +67,19 @@ def rendered(template: Any, given: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
         pieces = list(string.Formatter().parse(template))
         if len(pieces) == 1 and not pieces[0][0] and pieces[0][1]:
-            return lookup(given, pieces[0][1])
-        return "".join(text + ("" if path is None else _text(lookup(given, path))) for text, path, _, _ in pieces)
+            return _at(given, pieces[0][1])
+        return "".join(text + ("" if path is None else _text(_at(given, path))) for text, path, _, _ in pieces)
     if isinstance(template, Mapping):
         return {name: rendered(each, given) for name, each in template.items()}
     if isinstance(template, list | tuple):
         return [rendered(each, given) for each in template]
     return template
+
+
+def _at(given: Mapping[str, Any], path: str) -> Any:
+    first, _, rest = path.partition(".")
+    value = given.get(first)
+    return value.lookup(rest) if isinstance(value, Event) and rest else lookup(given, path)
 
 
 def _text(value: Any) -> str:
