@@ -12,6 +12,7 @@ from hookline.codec import Typed, Undecodable, decode
 from hookline.errors import ConfigurationError, InvalidInput
 from hookline.events import Event, Pattern, lookup
 from hookline.jobs.context import Context
+from hookline.jobs.diagram import Diagram
 from hookline.jobs.retry import ONCE, Retry
 
 JobFunction = Callable[..., Awaitable[Any]]
@@ -51,6 +52,12 @@ class Job:
     def offer(self) -> str:
         """What a worker that has this job can run, as the claim names it."""
         return offer(self.name, self.version)
+
+    @property
+    def diagram(self) -> Diagram | None:
+        """What it may do; `None` of a coroutine, which only its runs can tell."""
+        draw = getattr(self.function, "diagram", None)
+        return None if draw is None else draw()
 
     def argument(self, input_: bytes, event: bytes | None) -> Any:
         """What the function is called with: `input_` (JSON) as the declared type, or the event around it.

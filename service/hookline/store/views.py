@@ -145,6 +145,20 @@ select key, kind, state, due_at, output from hookline.journal
  order by position
 """
 
+RECENT_CALLS = """
+select array_agg(key order by position, key) as keys
+  from (select id from hookline.runs where job = $1 order by id desc limit $2) as recent
+  join hookline.journal on run_id = id
+ where kind <> 'var' and state <> 'abandoned'
+ group by run_id order by run_id
+"""
+
+
+async def recent_calls(connection: Connection, job: str, runs: int) -> list[list[str]]:
+    """The keys in the journals of the newest `runs` of `job`, in the order of their calls."""
+    return [row["keys"] for row in await connection.fetch(RECENT_CALLS, job, runs)]
+
+
 VARIABLES = """
 select key, output from hookline.journal where run_id = $1 and kind = 'var' and state = 'succeeded' order by position
 """

@@ -69,6 +69,7 @@ def application(
                 "/api",
                 routes=[
                     Route("/jobs", listings.jobs, methods=["GET"]),
+                    Route("/jobs/{name}/graph", listings.graph, methods=["GET"]),
                     Route("/jobs/{name}/runs", runs.start, methods=["POST"]),
                     Route("/runs", runs.list, methods=["GET"]),
                     Route("/runs/{id}", runs.show, methods=["GET"]),

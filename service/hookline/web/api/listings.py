@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline.jobs.diagram import of_runs
 from hookline.jobs.job import Job
 from hookline.store import views, workers
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.api import parameters
+from hookline.web.problems import Problem
+
+RUNS_LOOKED_AT = 50
 
 STATUSES = ("accepted", "ignored", "quarantined", "conflict")
 
@@ -52,6 +56,19 @@ class Listings:
             for name in sorted({*self._jobs, *counts})
         ]
         return answers.json({"jobs": told})
+
+    async def graph(self, request: Request) -> Response:
+        """`GET /api/jobs/{name}/graph`: what the job may do, as nodes, edges and Mermaid.
+
+        Of a coroutine, whose code only shows by running, what its newest runs have done.
+        """
+        job = self._jobs.get(name := request.path_params["name"])
+        if job is None:
+            raise Problem(404, f"there is no job {name[:50]!r}")
+        if (drawn := job.diagram) is None:
+            async with self._database.reading() as connection:
+                drawn = of_runs(await views.recent_calls(connection, name, RUNS_LOOKED_AT))
+        return answers.json({"job": name, "nodes": drawn.nodes, "edges": drawn.edges, "mermaid": drawn.mermaid()})
 
     async def workers(self, _: Request) -> Response:
         """`GET /api/workers`: every worker that has a row, with what is left of its lease."""
