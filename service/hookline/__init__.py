@@ -25,6 +25,7 @@ from hookline.jobs.operators import (
     RequestRefused,
 )
 from hookline.jobs.retry import Retry
+from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import step
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "RequestFailed",
     "RequestRefused",
     "Retry",
+    "Schedule",
     "SignalRefused",
     "TasksFailed",
     "TooManyFailed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -17,6 +18,7 @@ from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram
 from hookline.jobs.job import Job, JobFunction, Scope, input_type
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
+from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
 
 F = TypeVar("F", bound=JobFunction)
@@ -72,6 +74,7 @@ class JobOptions(TypedDict, total=False):
             `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
             `on_data_deleted`.
         scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
+        schedule: when runs of it start by themselves: cron's fields, a Schedule, or several of them.
     """
 
     on: Pattern | Iterable[Pattern]
@@ -88,6 +91,7 @@ class JobOptions(TypedDict, total=False):
     on_cancelled: Hook
     on_data_deleted: Hook
     scrub: Callable[[Any], Any] | None
+    schedule: str | Schedule | Iterable[Schedule]
 
 
 HOOKS = ("completed", "failed", "paused", "cancelled", "data_deleted")
@@ -185,6 +189,7 @@ class App:
             resume_after=None if resume_after is None else seconds(resume_after),
             hooks={what: _name_of(hook) for what, hook in hooks.items() if hook is not None},
             scrub=options.get("scrub"),
+            schedules=_schedules(options.get("schedule", ())),
         )
 
     def __iter__(self) -> Iterator[Job]:
@@ -203,8 +208,12 @@ class App:
             raise UnknownJob(f"there is no job {name!r}") from None
 
     def check(self) -> None:
-        """Return if every job that is named as a hook is declared; raises `ConfigurationError`."""
+        """Return if every hook is a declared job, and no two schedules have one name; raises `ConfigurationError`."""
         latest = self.latest
+        counts = Counter(name for job in latest.values() for name, _ in job.scheduled())
+        for name, count in counts.items():
+            if count > 1:
+                raise ConfigurationError(f"there are {count} schedules called {name!r}: give each a name of its own")
         for job in self:
             for what, hook in job.hooks.items():
                 if hook not in latest:
@@ -218,6 +227,12 @@ class App:
         for name, made in other._steps.items():
             if self._steps.setdefault(name, made) is not made:
                 raise ConfigurationError(f"step {name} is registered twice")
+
+
+def _schedules(given: str | Schedule | Iterable[Schedule]) -> tuple[Schedule, ...]:
+    if isinstance(given, str):
+        return (Schedule(given),)
+    return (given,) if isinstance(given, Schedule) else tuple(given)
 
 
 def _name_of(hook: str | JobFunction) -> str:

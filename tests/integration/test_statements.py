@@ -45,12 +45,12 @@ select gen_random_uuid(), 'job' || n % 10, 1, state, n % 3, case when n % 2 = 0 
 
 HOT = {
     "claim": (claims.CLAIM, (uuid7(), ["job1@1", "job2@1"], 100), "runs_due"),
-    "look": (due.LOOK, (["job1@1"],), "runs_due"),
+    "look": (due.LOOK, (["job1@1"], []), "runs_due"),
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
     "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),
     "rise": (due.RISE, (1000,), "runs_waking"),
-    "look ahead": (due.LOOK, (["job1@1"],), "runs_waking"),
+    "look ahead": (due.LOOK, (["job1@1"], []), "runs_waking"),
     "children": (control.CANCEL_CHILDREN, ([uuid7()],), "runs_children"),
     "held signals": (signals.HELD, ([uuid7()], ["a"]), "signals_held"),
     "waits for an event": (waits.WAITING, (["github.push"], [""]), "waits_type"),

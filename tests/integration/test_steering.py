@@ -410,6 +410,8 @@ async def test_the_command_line_steers(dsn: str) -> None:
         assert "waiting" in await hookline("await", run, "--state", "waiting")
         assert "it waits for callback paid, signal go" in await hookline("debug", run)
         assert "1 runs fit; add --yes to pause them" in await hookline("pause", "--job", "work")
+        assert "1 runs fit" in await hookline("pause", "--job", "work", "--since", "2026-01-01T00:00Z")
+        assert "0 runs fit" in await hookline("pause", "--until", "2026-01-01")
         assert "1 of 1 done" in await hookline("pause", "--job", "work", "--yes")
         assert await hookline("resume", run) in ("queued\n", "running\n", "waiting\n")
         await hookline("signal", run, "go", "--data", '{"a": 1}')

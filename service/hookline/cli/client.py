@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import httpx
@@ -48,6 +49,19 @@ class Client:
         except httpx.HTTPError as error:
             raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
         return told(self.url, response)
+
+
+def given_moment(text: str) -> str:
+    """The moment that `text` on the command line stands for, as the API takes it; in local time unless it says otherwise.
+
+    Raises:
+        BadParameter: it is no moment.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"a moment is like 2026-11-21T12:00Z, not {text[:50]!r}") from None
+    return moment.astimezone(UTC).isoformat()
 
 
 def given_json(text: str | None) -> Any:

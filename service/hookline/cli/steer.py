@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_json
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_json, given_moment
 from hookline.cli.runs import COLOURS, RunArgument
 from hookline.client import Refused
 from hookline.errors import HooklineError
@@ -90,6 +90,7 @@ class Picked:
             told = one(run)
             typer.echo(told if len(runs) == 1 else f"{run} {told}")
         fits = {name: getattr(self, name) for name in FITS if getattr(self, name) is not None}
+        fits |= {name: given_moment(fits[name]) for name in ("since", "until") if name in fits}
         if fits:
             self._many(client, action, wanted | {"filter": fits, "dry_run": not self.yes})
         elif not runs:

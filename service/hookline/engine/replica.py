@@ -21,6 +21,7 @@ from hookline.errors import LeaseLost, Unavailable
 from hookline.settings import Settings
 from hookline.store import claims, keys, workers
 from hookline.store.database import Database, transaction
+from hookline.timetable import Timetable
 
 GIVE_BACK = 5.0
 """Seconds that giving runs back may take after the drain; if Postgres is away, a watchdog does it later."""
@@ -32,6 +33,7 @@ class Replica:
     def __init__(self, app: App, database: Database, settings: Settings) -> None:
         self._jobs = {job.offer: job for job in app}
         self._latest = app.latest
+        self._timetable = Timetable(app.latest)
         self._secret = b""
         self._database = database
         self._settings = settings
@@ -66,6 +68,7 @@ class Replica:
                         connection, worker, name, list(self._jobs), self._settings.slots, self._settings.lease
                     )
                     self._secret = await keys.ensure(connection, keys.CALLBACKS)
+                    await self._timetable.declare(connection)
             except Unavailable as error:
                 telemetry.log.warning("worker.not_registered", error=str(error))
                 await asyncio.sleep(1)
@@ -82,7 +85,9 @@ class Replica:
         settings = self._settings
         threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="step")
         ledger = Ledger(self._database, worker, list(self._jobs), lambda runs: engine.control(runs))
-        scheduler = Scheduler(self._database, list(self._jobs), self._latest, settings.poll, lambda hint: heard(hint))
+        scheduler = Scheduler(
+            self._database, list(self._jobs), self._latest, self._timetable, settings.poll, lambda hint: heard(hint)
+        )
         services = Services(self._latest, ledger, self._database, threads, self._address, settings.always_replay)
         engine = Engine(self._jobs, services, slots=settings.slots)
 

@@ -14,8 +14,12 @@ from hookline.engine.scrub import scrub_requested
 from hookline.jobs.job import Job
 from hookline.store import due, waits
 from hookline.store.database import AWAY, Database
+from hookline.timetable import Timetable
 
 CHANNEL = "hookline"
+
+BRIEFLY = 0.02
+"""Seconds until it looks again when something has just been due: another replica may have it in hand."""
 
 
 class Scheduler:
@@ -27,6 +31,7 @@ class Scheduler:
     Args:
         offers: the `job@version` whose due runs matter.
         jobs: the latest version of each, by name.
+        timetable: their schedules.
         poll: seconds between two looks while nobody hints at anything.
         heard: called with `due` when there may be runs to claim, with `control` when somebody wants something of one.
     """
@@ -36,12 +41,14 @@ class Scheduler:
         database: Database,
         offers: Sequence[str],
         jobs: Mapping[str, Job],
+        timetable: Timetable,
         poll: float,
         heard: Callable[[str], None],
     ) -> None:
         self._database = database
         self._offers = offers
         self._jobs = jobs
+        self._timetable = timetable
         self._poll = poll
         self._heard = heard
         self._wake = asyncio.Event()
@@ -66,18 +73,20 @@ class Scheduler:
 
     async def _look(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Turn what is to be turned; returns in how many seconds there will be more."""
-        seen = await due.look(connection, self._offers)
+        seen = await due.look(connection, self._offers, self._timetable.names)
         while seen["arrived"] and await waits.route(connection, _about, _fits):
             pass
         if seen["deletions"]:
             await scrub_requested(connection, self._jobs)
-        if seen["next"] is not None and seen["next"] <= 0:
+        soonest = min((seen[each] for each in ("next", "tick") if seen[each] is not None), default=self._poll)
+        if soonest <= 0:
             while await due.rise(connection):
                 pass
-            return 0.0
+            await self._timetable.fire(connection)
+            return BRIEFLY
         if seen["due"]:
             self._heard("due")
-        return self._poll if seen["next"] is None else min(self._poll, seen["next"])
+        return min(self._poll, soonest)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -14,6 +14,7 @@ from hookline.events import Event, Pattern, lookup
 from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram
 from hookline.jobs.retry import ONCE, Retry
+from hookline.jobs.schedule import Schedule
 
 JobFunction = Callable[..., Awaitable[Any]]
 Scope = str | Callable[[Any], str | None] | None
@@ -33,6 +34,7 @@ class Job:
         resume_after: seconds after which a run that was so paused goes on by itself.
         hooks: by `completed`, `failed`, `paused`, `cancelled` and `data_deleted`, the job that is started then.
         scrub: what is left of an input when an operator has a run's data deleted.
+        schedules: when runs of it start by themselves.
     """
 
     name: str
@@ -47,6 +49,11 @@ class Job:
     resume_after: float | None = None
     hooks: Mapping[str, str] = field(default_factory=dict)
     scrub: Callable[[Any], Any] | None = None
+    schedules: tuple[Schedule, ...] = ()
+
+    def scheduled(self) -> list[tuple[str, Schedule]]:
+        """Its schedules, each with its name."""
+        return [(each.name or self.name, each) for each in self.schedules]
 
     @property
     def offer(self) -> str:

@@ -16,13 +16,16 @@ select exists (
        exists (select from hookline.arrivals) as arrived,
        exists (select from hookline.runs where data_deletion = 'requested') as deletions,
        (select extract(epoch from min(due_at) - now())::float8 from hookline.runs
-         where left(state, 1) in ('w', 'p') and due_at is not null) as next
+         where left(state, 1) in ('w', 'p') and due_at is not null) as next,
+       (select extract(epoch from min(next_at) - now())::float8 from hookline.schedules
+         where name = any($2) and active) as tick
 """
 
 
-async def look(connection: Connection, offers: Sequence[str]) -> asyncpg.Record:
-    """What there is to do: a run of `offers` is due, deliveries have arrived, in how many seconds one wakes up."""
-    row = await connection.fetchrow(LOOK, offers)
+async def look(connection: Connection, offers: Sequence[str], schedules: Sequence[str]) -> asyncpg.Record:
+    """What there is to do: a run of `offers` is due, deliveries have arrived, in how many seconds a run wakes up, and
+    in how many one of `schedules` ticks."""
+    row = await connection.fetchrow(LOOK, offers, schedules)
     assert row is not None  # noqa: S101 - it is one row whatever there is
     return row
 

@@ -15,11 +15,13 @@ from hookline.ingress.intake import Intake
 from hookline.ingress.sources import Source
 from hookline.settings import Settings
 from hookline.store.database import Database
+from hookline.timetable import Timetable
 from hookline.web import answers, problems
 from hookline.web.api.actions import Actions
 from hookline.web.api.bulk import Bulk
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
+from hookline.web.api.schedules import Schedules
 from hookline.web.api.steering import Steering
 from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
@@ -55,6 +57,7 @@ def application(
     bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
     listings = Listings(database, app.latest)
+    schedules = Schedules(database, inlet, Timetable(app.latest))
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
     answering = Starlette(
         routes=[
@@ -82,6 +85,9 @@ def application(
                     Route("/runs/{id}/signals", steering.signal, methods=["POST"]),
                     Route("/runs/{id}/callbacks/{key:path}", steering.complete, methods=["POST"]),
                     Route("/runs/{id}/{action}", steering.act, methods=["POST"]),
+                    Route("/schedules", schedules.list, methods=["GET"]),
+                    Route("/schedules/{name}/backfill", schedules.backfill, methods=["POST"]),
+                    Route("/schedules/{name}/{how}", schedules.switch, methods=["POST"]),
                     Route("/workers", listings.workers, methods=["GET"]),
                     Route("/deliveries", listings.deliveries, methods=["GET"]),
                 ],

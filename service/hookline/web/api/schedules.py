@@ -1,0 +1,98 @@
+"""`/api/schedules`: when runs start by themselves, and switching that on and off."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import Any
+
+import asyncpg
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.jobs.schedule import Schedule
+from hookline.store import schedules
+from hookline.store.database import Database
+from hookline.timetable import Timetable
+from hookline.web import answers
+from hookline.web.body import Inlet
+from hookline.web.problems import Problem
+
+SHOWN = 5
+MOST_AT_ONCE = 1000
+
+
+class Backfill(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /api/schedules/{name}/backfill`: which ticks, and whether only to tell how many."""
+
+    since: datetime
+    until: datetime
+    dry_run: bool = True
+
+
+class Schedules:
+    """The routes of schedules."""
+
+    def __init__(self, database: Database, inlet: Inlet, timetable: Timetable) -> None:
+        self._database = database
+        self._inlet = inlet
+        self._timetable = timetable
+
+    async def list(self, _: Request) -> Response:
+        """`GET /api/schedules`: each with its next ticks; one that no job declares any more is shown too."""
+        async with self._database.reading() as connection:
+            rows = await schedules.listed(connection)
+        return answers.json({"schedules": [self._told(row) for row in rows]})
+
+    async def switch(self, request: Request) -> Response:
+        """`POST /api/schedules/{name}/on` and `off`; what one missed while it was off is not made up for."""
+        name, how = request.path_params["name"], request.path_params["how"]
+        if how not in ("on", "off"):
+            raise Problem(404, f"schedules are not {how[:50]!r}")
+        schedule = self._known(name)
+        async with self._database.session() as connection:
+            next_at = schedule.after(await schedules.now(connection))
+            if not await schedules.switch(connection, name, on=how == "on", next_at=next_at):
+                raise Problem(404, f"schedule {name[:50]!r} was not declared by any replica yet")
+            rows = await schedules.listed(connection)
+        return answers.json(next(self._told(row) for row in rows if row["name"] == name))
+
+    async def backfill(self, request: Request) -> Response:
+        """`POST /api/schedules/{name}/backfill`: start the runs of past ticks, those of them that have none."""
+        name = request.path_params["name"]
+        schedule = self._known(name)
+        async with self._inlet.json(request, Backfill) as wanted:
+            since, until = _moment(wanted.since), _moment(wanted.until)
+            ticks: Any = takewhile(lambda tick: tick < until, schedule.ticks(since))
+            found = [tick for tick, _ in zip(ticks, range(MOST_AT_ONCE + 1), strict=False)]
+        if len(found) > MOST_AT_ONCE:
+            raise Problem(422, f"there are more than {MOST_AT_ONCE} ticks in that time: take less of it")
+        told = {"schedule": name, "ticks": len(found), "dry_run": wanted.dry_run, "first": found[:SHOWN]}
+        if not wanted.dry_run:
+            async with self._database.session() as connection:
+                told |= {"created": await self._timetable.backfill(connection, name, found)}
+        return answers.json(told)
+
+    def _known(self, name: str) -> Schedule:
+        if name not in self._timetable.schedules:
+            raise Problem(404, f"there is no schedule {name[:50]!r}")
+        return self._timetable.schedules[name][1]
+
+    def _told(self, row: asyncpg.Record) -> dict[str, Any]:
+        _, schedule = self._timetable.schedules.get(row["name"], (None, None))
+        told = dict(row) | {"declared": schedule is not None, "upcoming": []}
+        if schedule is not None:
+            told |= {
+                "cron": schedule.cron, "timezone": schedule.timezone, "catch_up": schedule.catch_up,
+                "overlap": schedule.overlap,
+            }  # fmt: skip
+            if row["active"] and row["next_at"] is not None:
+                told["upcoming"] = [row["next_at"], *schedule.upcoming(row["next_at"], SHOWN - 1)]
+        return told
+
+
+def _moment(given: datetime) -> datetime:
+    if given.tzinfo is None:
+        raise Problem(422, "a moment needs a time zone, as in 2026-11-21T12:00Z")
+    return given.astimezone(UTC)
