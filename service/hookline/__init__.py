@@ -10,6 +10,7 @@ from hookline.jobs.context import Context
 from hookline.jobs.current import current_step, progress
 from hookline.jobs.fan import Batch, TooManyFailed
 from hookline.jobs.graph import Graph
+from hookline.jobs.machine import Machine
 from hookline.jobs.operators import (
     Command,
     CommandFailed,
@@ -27,8 +28,10 @@ from hookline.jobs.operators import (
 from hookline.jobs.retry import Retry
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import step
+from hookline.jobs.visit import Answer, WrongDestination, cancel, pause, skip
 
 __all__ = [
+    "Answer",
     "App",
     "Approval",
     "Batch",
@@ -49,6 +52,7 @@ __all__ = [
     "GitHubStatus",
     "Graph",
     "HttpRequest",
+    "Machine",
     "NotDone",
     "Patch",
     "Pattern",
@@ -64,8 +68,12 @@ __all__ = [
     "TooManyFailed",
     "Trigger",
     "Verdict",
+    "WrongDestination",
     "again",
+    "cancel",
     "current_step",
+    "pause",
     "progress",
+    "skip",
     "step",
 ]

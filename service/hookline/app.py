@@ -65,6 +65,8 @@ class JobOptions(TypedDict, total=False):
         version: raise it when the order or the names of its steps change; a run keeps the version that it was created
             with, so keep the old one declared until its runs have ended.
         scope: runs with the same scope run one at a time, in the order in which they were created.
+        correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
+            whoever asks for another about the same is told of that one.
         retry: when a run that failed is tried again, from the step that failed.
         timeout: from the first claim of a run to its end; a number is in seconds.
         on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
@@ -80,6 +82,7 @@ class JobOptions(TypedDict, total=False):
     on: Pattern | Iterable[Pattern]
     version: int
     scope: Scope
+    correlate: Scope
     retry: Retry
     timeout: Seconds | None
     on_error: Literal["fail", "pause"]
@@ -183,6 +186,7 @@ class App:
             takes=takes,
             on=(on,) if isinstance(on, Pattern) else tuple(on),
             scope=options.get("scope"),
+            correlate=options.get("correlate"),
             retry=retry if errors is None else replace(retry, attempts=errors),
             timeout=None if timeout is None else seconds(timeout),
             on_error=options.get("on_error", "fail") if errors is None else "pause",

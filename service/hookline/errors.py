@@ -27,6 +27,10 @@ class Failure(Fatal):
     """Raised by a step of a Chain that has failed, as against one that is broken: its failure branch is taken."""
 
 
+class Hold(HooklineError):
+    """A job asks to be paused for an operator; when it is resumed, what asked for that is done again."""
+
+
 class TasksFailed(HooklineError):
     """Several tasks of a Graph failed; `errors` has what each raised, by its name."""
 

@@ -50,6 +50,7 @@ def asked_for(
         version=job.version,
         input=input_,
         scope=text("scope", job.scope_of(codec.decode(input_)) if trigger.scope is None else trigger.scope),
+        correlation=text("correlation", job.correlation_of(codec.decode(input_))),
         priority=trigger.priority,
         delay=delay,
         idempotency_key=text("idempotency key", trigger.idempotency_key),

@@ -142,6 +142,7 @@ REJECTED = Metric("deliveries.rejected", "counter", "deliveries", ("source", "re
 RUNS = Metric("runs.changed", "counter", "runs", ("job", "state"), "Changed to this state.")
 TICKS = Metric("schedule.ticks", "counter", "ticks", ("schedule", "outcome"), "Of schedules, `fired` or `missed`.")
 TICK_LATENESS = Metric("schedule.lateness", "timing", "ms", ("schedule",), "From a tick to the commit of its run.")
+LAGGING = Metric("machine.lagging", "counter", "runs", ("job", "state"), "Came to a state's function too late.")
 RUN_TIME = Metric("run.time", "timing", "ms", ("job", "state"), "From a claim to the commit that gave it up.")
 STEP_TIME = Metric("step.time", "timing", "ms", ("job", "step", "outcome"), "One try of a step, with its commit.")
 CLAIM_SIZE = Metric("claim.size", "gauge", "runs", (), "Runs that the last claim took.")

@@ -55,7 +55,7 @@ HOT = {
     "held signals": (signals.HELD, ([uuid7()], ["a"]), "signals_held"),
     "waits for an event": (waits.WAITING, (["github.push"], [""]), "waits_type"),
     "look back": (waits.LOOK_BACK, (datetime.now(UTC), uuid7(), ["github.push"], 100), "deliveries_type"),
-    "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None]), "runs_idempotency"),
+    "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None], ["c"]), "runs_idempotency"),
 }
 
 

@@ -52,7 +52,7 @@ class Client:
 
 
 def given_moment(text: str) -> str:
-    """The moment that `text` on the command line stands for, as the API takes it; in local time unless it says otherwise.
+    """The moment that `text` on the command line stands for, in local time unless it says otherwise.
 
     Raises:
         BadParameter: it is no moment.

@@ -203,13 +203,14 @@ def fork(
 def await_(
     run: RunArgument,
     state: Annotated[str | None, typer.Option(help="The state to wait for; else its end.")] = None,
+    var: Annotated[str | None, typer.Option(help="NAME=VALUE: a variable to wait for, as a machine's state.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds.", min=0, max=60)] = 30.0,
     url: UrlOption = None,
     token: TokenOption = None,
     json: JsonOption = False,
 ) -> None:
     """Wait until a run is in a state, or has ended; exits 1 if it is not in time."""
-    told = Client(url, token).get(f"/api/runs/{run}/await", state=state, timeout=timeout)
+    told = Client(url, token).get(f"/api/runs/{run}/await", state=state, var=var, timeout=timeout)
     typer.echo(as_json(told) if json else told["state"])
     if state is not None and told["state"] != state:
         raise Refused(f"run {run} has {told['state']}")

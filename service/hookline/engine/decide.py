@@ -16,6 +16,7 @@ from hookline.errors import (
     ChildCancelled,
     Fatal,
     GivenBack,
+    Hold,
     Interrupt,
     NonDeterminism,
     Paused,
@@ -41,6 +42,8 @@ def succeeded(claim: Claim, output: bytes) -> Finish:
 def failed(claim: Claim, job: Job, error: Exception, steps: Sequence[str]) -> Finish:
     """The run's job raised `error`, which its calls `steps` had raised, if any: try again, pause, or let it fail."""
     told = describe(error, steps)
+    if isinstance(error, Hold):
+        return Finish(claim, "paused", reason=str(error), delay=None, retries=True, forget=tuple(steps))
     if job.retry.wants(claim.attempt, error):
         return Finish(
             claim,

@@ -44,6 +44,7 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         version=job.version,
         input=None if event.raw is body else event.raw,
         scope=text("scope", job.scope_of(event)),
+        correlation=text("correlation", job.correlation_of(event)),
         delivery=delivery,
         event=event.envelope(),
         event_index=index,

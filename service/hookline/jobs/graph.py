@@ -227,7 +227,7 @@ class _Walk:
         await self._ctx.together({task.name: partial(self._branch, task) for task in self._tasks})
         outcomes = {task.name: self._outcomes[task.name] for task in self._tasks}
         errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
-        self._ctx.redo(task.name for task in self._tasks if any(up.name in errors for up in task.before))
+        self._ctx.redo(self._ctx.at(task.name) for task in self._tasks if any(up.name in errors for up in task.before))
         if len(errors) > 1:
             raise TasksFailed(errors)
         for error in errors.values():

@@ -35,6 +35,7 @@ class Job:
         hooks: by `completed`, `failed`, `paused`, `cancelled` and `data_deleted`, the job that is started then.
         scrub: what is left of an input when an operator has a run's data deleted.
         schedules: when runs of it start by themselves.
+        correlate: what a run is about; at most one unfinished run is about the same.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     hooks: Mapping[str, str] = field(default_factory=dict)
     scrub: Callable[[Any], Any] | None = None
     schedules: tuple[Schedule, ...] = ()
+    correlate: Scope = None
 
     def scheduled(self) -> list[tuple[str, Schedule]]:
         """Its schedules, each with its name."""
@@ -92,15 +94,20 @@ class Job:
         Raises:
             InvalidInput: the template names a field that is not there.
         """
-        if self.scope is None:
-            return None
-        if callable(self.scope):
-            return self.scope(about)
+        return self._filled("scope", self.scope, about)
+
+    def correlation_of(self, about: Event | Any) -> str | None:
+        """What a run is about that `about`, an event or an input of JSON builtins, starts; raises `InvalidInput`."""
+        return self._filled("correlation", self.correlate, about)
+
+    def _filled(self, what: str, wanted: Scope, about: Event | Any) -> str | None:
+        if wanted is None or callable(wanted):
+            return None if wanted is None else wanted(about)
         find = about.lookup if isinstance(about, Event) else lambda path: lookup(about, path)
         try:
-            return _Template(find).format(self.scope)
+            return _Template(find).format(wanted)
         except LookupError as error:
-            raise InvalidInput(f"the scope {self.scope!r} of job {self.name} needs more: {error}") from None
+            raise InvalidInput(f"the {what} {wanted!r} of job {self.name} needs more: {error}") from None
 
     async def call(self, ctx: Context, argument: Any) -> Any:
         """Call the function."""

@@ -63,11 +63,25 @@ class Parallel(Calls):
 
     def knows(self, name: str) -> bool:
         """Whether anything is recorded under `name` from an earlier execution."""
-        return self._performer.knows(f"{self._path}{name}")
+        return self._performer.knows(self.at(name))
 
-    def redo(self, names: Iterable[str]) -> None:
-        """Should the run fail and be tried again, what is recorded under `names` is done again."""
-        self._performer.redo([f"{self._path}{name}" for name in names])
+    def redo(self, keys: Iterable[str]) -> None:
+        """Should the run be tried again or resumed, what is recorded at `keys`, and under them, is done again."""
+        self._performer.redo(list(keys))
+
+    def at(self, name: str) -> str:
+        """The key of what is called `name` here, for the first time."""
+        return f"{self._path}{name}"
+
+    @property
+    def clock(self) -> float:
+        """The database's time, in seconds since the epoch; not recorded, so nothing may be decided by it."""
+        return self._performer.clock
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what is asked for is still what was recorded; nothing may be decided by it."""
+        return self._performer.replaying
 
     async def _fan(self, what: str, branches: Iterable[Any], *, first: bool = False) -> Batch[Any]:
         decision = self._decision(self._key(what), what)

@@ -82,15 +82,15 @@ with {_FRESH},
 new as materialized (
     select * from unnest($13::uuid[], $14::text[], $15::int[], $16::text[], $17::smallint[], $18::float8[],
                          $19::text[], $20::uuid[], $21::smallint[], $22::json[], $23::json[], $24::uuid[],
-                         $25::uuid[], $26::bool[])
+                         $25::uuid[], $26::bool[], $27::text[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, position)
+                                     event_index, input, event, body_from, parent, attached, correlation, position)
      where delivery_id in (select id from fresh)
 ),
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types from unnest($27::uuid[], $28::json[]) as happened (id, types) where id in (select id from fresh)
+    select id, types from unnest($28::uuid[], $29::json[]) as happened (id, types) where id in (select id from fresh)
     on conflict do nothing
     returning types
 )

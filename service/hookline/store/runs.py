@@ -21,6 +21,7 @@ class NewRun(Struct, frozen=True):
         event_index: which of its delivery's events that is.
         parent: the run that asked for it.
         attached: whether its parent waits for it, and takes it along when it ends.
+        correlation: what it is about; at most one unfinished run of its job is about the same.
         delay: seconds from now until it is due.
     """
 
@@ -37,15 +38,17 @@ class NewRun(Struct, frozen=True):
     event_index: int | None = None
     parent: UUID | None = None
     attached: bool = False
+    correlation: str | None = None
 
 
 CREATING = """
 created as (
     insert into hookline.runs
            (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index, parent_id,
-            attached)
+            attached, correlation)
     select id, job, version, scope, case when scope is null then 'queued' else 'blocked' end,
-           priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index, parent, attached
+           priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index, parent, attached,
+           correlation
       from new order by position
     on conflict do nothing
     returning id
@@ -63,9 +66,10 @@ ONE_HINT = "case when row_number() over () = 1 then pg_notify('hookline', 'due')
 CREATE = f"""
 with new as materialized (
     select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
-                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[], $13::uuid[], $14::bool[])
+                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[], $13::uuid[], $14::bool[],
+                         $15::text[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, position)
+                                     event_index, input, event, body_from, parent, attached, correlation, position)
 ),
 {CREATING}
 select id, {ONE_HINT} from created
@@ -89,13 +93,14 @@ def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
         [run.delivery if run.input is None else None for run in runs],
         [run.parent for run in runs],
         [run.attached for run in runs],
+        [run.correlation for run in runs],
     )
 
 
 EXISTING = """
 select wanted.id as wanted, runs.id
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::smallint[])
-       as wanted (id, job, idempotency_key, delivery_id, event_index)
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::smallint[], $6::text[])
+       as wanted (id, job, idempotency_key, delivery_id, event_index, correlation)
  cross join lateral (
     select id from hookline.runs where runs.id = wanted.id
      union all
@@ -105,6 +110,9 @@ select wanted.id as wanted, runs.id
     select id from hookline.runs
      where runs.job = wanted.job and runs.delivery_id = wanted.delivery_id
        and runs.event_index = wanted.event_index
+     union all
+    (select id from hookline.runs
+      where runs.job = wanted.job and runs.correlation = wanted.correlation order by id desc limit 1)
      limit 1
  ) as runs
 """
@@ -135,5 +143,6 @@ async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID,
         [run.idempotency_key for run in runs],
         [run.delivery for run in runs],
         [run.event_index for run in runs],
+        [run.correlation for run in runs],
     )
     return {row["wanted"]: row["id"] for row in rows}

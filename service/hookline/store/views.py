@@ -15,7 +15,7 @@ from hookline.store.database import Connection
 _RUN = """
 runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
 runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as parent, runs.reason,
-runs.attempt, runs.worker_id as worker, runs.forked_from, runs.data_deletion
+runs.attempt, runs.worker_id as worker, runs.forked_from, runs.correlation, runs.data_deletion
 """
 
 
@@ -38,11 +38,20 @@ async def runs(
     job: str | None = None,
     scope: str | None = None,
     state: str | None = None,
+    correlation: str | None = None,
     before: UUID | None = None,
     limit: int = 50,
 ) -> list[asyncpg.Record]:
     """The newest runs that fit, without their data; `before` is the last id of the page before."""
-    clause, values = where({"job = {}": job, "scope = {}": scope, "state = {}": state, "id < {}": before})
+    clause, values = where(
+        {
+            "job = {}": job,
+            "scope = {}": scope,
+            "state = {}": state,
+            "correlation = {}": correlation,
+            "id < {}": before,
+        }
+    )
     return await connection.fetch(f"{RUNS}{clause} order by id desc limit {int(limit)}", *values)
 
 

@@ -39,8 +39,8 @@ class Runs:
         self._inlet = inlet
 
     async def list(self, request: Request) -> Response:
-        """`GET /api/runs?job=&scope=&state=`: the newest first, without their data."""
-        parameters.known(request, ("job", "scope", "state"))
+        """`GET /api/runs?job=&scope=&state=&correlation=`: the newest first, without their data."""
+        parameters.known(request, ("job", "scope", "state", "correlation"))
         page = parameters.page(request)
         async with self._database.reading() as connection:
             rows = await views.runs(
@@ -48,6 +48,7 @@ class Runs:
                 job=parameters.text(request, "job"),
                 scope=parameters.text(request, "scope"),
                 state=parameters.one_of(request, "state", STATES),
+                correlation=parameters.text(request, "correlation"),
                 before=page.before,
                 limit=page.limit,
             )

@@ -8,6 +8,7 @@ from time import monotonic
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline import codec
 from hookline.store import views
 from hookline.store.database import Database
 from hookline.store.states import STATES, TERMINAL
@@ -71,17 +72,22 @@ class Steering:
         return answers.json({"run": run, "data_deletion": told}, 200 if told == "done" else 202)
 
     async def await_(self, request: Request) -> Response:
-        """`GET /api/runs/{id}/await?state=&timeout=`: the run once it is in that state, or has ended; else 408."""
+        """`GET /api/runs/{id}/await?state=&var=&timeout=`: the run once it is in that state, or has ended; else 408.
+
+        `var=name=value` waits for a variable, such as the state of a machine.
+        """
         run = parameters.id_(request, "run")
         state = parameters.one_of(request, "state", STATES)
+        variable, _, value = (parameters.text(request, "var") or "").partition("=")
         timeout = parameters.seconds(request, "timeout", 30.0, LONGEST_AWAIT)
         deadline = monotonic() + timeout
         while True:
             async with self._database.session() as connection:
                 found = await views.state(connection, run)
+                seen = (await views.variables(connection, run)).get(variable) if variable else None
             if found is None:
                 raise Problem(404, f"there is no run {run}")
-            if found == state or found in TERMINAL:
+            if found == state or found in TERMINAL or (seen is not None and _as_text(seen) == value):
                 return await as_it_stands(self._database, run, 200)
             if monotonic() >= deadline:
                 raise Problem(408, f"after {timeout:g} s run {run} is {found}")
@@ -97,3 +103,9 @@ class Steering:
             insight = await views.insight(connection, found[0])
             variables = await views.variables(connection, run)
         return answers.json(answers.debugged(*found, insight, variables))
+
+
+def _as_text(stored: bytes) -> str:
+    """A variable's value as it is written in a query: a text as it is, else JSON."""
+    value = codec.decode(stored)
+    return value if isinstance(value, str) else stored.decode()
