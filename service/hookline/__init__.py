@@ -27,7 +27,7 @@ from hookline.jobs.operators import (
 )
 from hookline.jobs.retry import Retry
 from hookline.jobs.schedule import Schedule
-from hookline.jobs.step import step
+from hookline.jobs.step import Step, step
 from hookline.jobs.visit import Answer, WrongDestination, cancel, pause, skip
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Retry",
     "Schedule",
     "SignalRefused",
+    "Step",
     "TasksFailed",
     "TooManyFailed",
     "Trigger",

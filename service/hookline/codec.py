@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 import msgspec
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
+from typing_extensions import is_typeddict
 
 NULL = b"null"
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
@@ -88,7 +89,9 @@ class Typed:
 
 @lru_cache(maxsize=1024)
 def _adapter(declared: Any) -> TypeAdapter[Any]:
-    owns_config = isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared))
+    owns_config = isinstance(declared, type) and (
+        is_typeddict(declared) or issubclass(declared, BaseModel) or is_dataclass(declared)
+    )
     return (
         TypeAdapter(declared)
         if owns_config or hasattr(declared, "__pydantic_config__")

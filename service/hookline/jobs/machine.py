@@ -67,7 +67,10 @@ class Machine(Generic[D]):
         lag_alert: Seconds = timedelta(minutes=30),
     ) -> None:
         self.name = name
-        self._data = Typed(data)
+        try:
+            self._data = Typed(data)
+        except Exception as error:
+            raise ConfigurationError(f"machine {name}: cannot use {data!r} as the type of its data: {error}") from error
         self._initial = named(initial)
         self._terminal = tuple(named(each) for each in terminal)
         self._lag_alert = seconds(lag_alert)
