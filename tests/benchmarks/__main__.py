@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, runs, waits, webhooks
+from tests.benchmarks import idle, runs, styles, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "map": waits.mapped_items,
     "resume": waits.resumed_runs,
     "sleepers": waits.woken_sleepers,
+    "styles": styles.ways_to_write,
 }
 
 

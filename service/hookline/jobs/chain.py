@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -129,17 +128,20 @@ class _Link:
     step: Step[..., Any]
     needs: Mapping[str, Typed]
     optional: frozenset[str]
+    is_branch: bool
 
     @classmethod
     def of(cls, chain: str, step: Step[..., Any]) -> _Link:
         """What `step` declares that it needs: its parameters, by name and type."""
-        parameters = [each for each in supply.parameters(step.function) if each.name != "ctx"]
+        everything = supply.parameters(step.function)
+        parameters = [each for each in everything if each.name != "ctx"]
         try:
             hints = get_type_hints(step.function)
         except Exception as error:
             raise ConfigurationError(f"chain {chain}: cannot use the types of step {step.name}: {error}") from error
         needs = {each.name: Typed(hints.get(each.name, Any)) for each in parameters}
-        return cls(step, needs, frozenset(each.name for each in parameters if each.default is not each.empty))
+        optional = frozenset(each.name for each in parameters if each.default is not each.empty)
+        return cls(step, needs, optional, is_branch=len(everything) > len(parameters))
 
     async def perform(self, ctx: Context, data: Mapping[str, Any], expire_after: float | None) -> dict[str, Any]:
         """What the step adds to the data, once it does not ask to be done again."""
@@ -159,7 +161,7 @@ class _Link:
         step = self.step
         expires = expire_after is not None and (step.timeout is None or step.timeout > expire_after)
         try:
-            if _wants_context(step.function):
+            if self.is_branch:
                 returned = await step.function(ctx.group(step.name), **self._given(data))
             else:
                 timed = step.options(timeout=expire_after) if expires else step
@@ -186,7 +188,3 @@ class _Link:
                     f"step {self.step.name} needs {name}, which is missing; there are {', '.join(sorted(data))}"
                 )
         return given
-
-
-def _wants_context(function: Callable[..., Any]) -> bool:
-    return "ctx" in inspect.signature(function).parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import string
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from hookline.errors import ConfigurationError
@@ -26,7 +26,7 @@ def given(argument: Any, results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
     """The parameters of `function` that are given by name; raises `ConfigurationError` if one cannot be."""
     try:
         found = list(inspect.signature(function).parameters.values())
@@ -34,7 +34,7 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
         raise ConfigurationError(f"{function!r} does not tell its parameters: {error}") from None
     if any(each.kind is each.POSITIONAL_ONLY for each in found):
         raise ConfigurationError(f"{function!r} has parameters without names")
-    return [each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    return tuple(each for each in found if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY))
 
 
 def check(what: str, function: Callable[..., Any], known: Collection[str]) -> None:
@@ -46,10 +46,9 @@ def check(what: str, function: Callable[..., Any], known: Collection[str]) -> No
         )
 
 
-def chosen(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `given` that `function` has a parameter for."""
-    everything = {**given, "given": given}
-    return {each.name: everything[each.name] for each in parameters(function) if each.name in everything}
+def chosen(names: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `given` that have one of these `names`."""
+    return {name: given if name == "given" else given[name] for name in names if name == "given" or name in given}
 
 
 def rendered(template: Any, given: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, Unpack, get_args
 
@@ -33,6 +33,8 @@ class Task:
         self.upstream: list[Task] = []
         self._graph = graph
         self._operator = operator
+        self._function = operator.function if isinstance(operator, Step) else operator
+        self._wants = [each.name for each in supply.parameters(self._function)]
 
     def set_downstream(self, *tasks: Task) -> None:
         """Have `tasks` wait for this one; raises `ConfigurationError` if that makes a cycle."""
@@ -56,9 +58,9 @@ class Task:
         self.set_upstream(*others)
         return self
 
-    @property
+    @cached_property
     def before(self) -> list[Task]:
-        """All that is upstream of it, near and far."""
+        """All that is upstream of it, near and far; to be asked once the graph is built."""
         found: dict[Task, None] = {}
         ahead = list(self.upstream)
         while ahead:
@@ -69,15 +71,14 @@ class Task:
 
     def check(self) -> None:
         """Return if it can be given all that it wants; raises `ConfigurationError`."""
-        function = self._operator.function if isinstance(self._operator, Step) else self._operator
-        supply.check(f"task {self.name}", function, [each.name for each in self.before])
+        supply.check(f"task {self.name}", self._function, [each.name for each in self.before])
 
     async def perform(self, ctx: Context, given: Mapping[str, Any]) -> Any:
         """Do it, as a step of its name, or as a part of the job with a Context of its own."""
         if isinstance(self._operator, Step):
-            return await ctx.step(self._operator, **supply.chosen(self._operator.function, given))
+            return await ctx.step(self._operator, **supply.chosen(self._wants, given))
         own = ctx.group(self.name)
-        return await self._operator(**supply.chosen(self._operator, {**given, "ctx": own}))
+        return await self._operator(**supply.chosen(self._wants, {**given, "ctx": own}))
 
 
 class Graph:
@@ -111,6 +112,7 @@ class Graph:
         self.name = name
         self.concurrency = concurrency
         self.tasks: dict[str, Task] = {}
+        self.ordered: list[Task] = []
 
     def task(
         self,
@@ -172,7 +174,8 @@ class Graph:
         """Return if it can be run; raises `ConfigurationError`."""
         if not self.tasks:
             raise ConfigurationError(f"graph {self.name} has no tasks")
-        for task in self.in_order():
+        self.ordered = self.in_order()
+        for task in self.ordered:
             task.check()
 
     def diagram(self) -> Diagram:
@@ -216,7 +219,7 @@ class _Walk:
     """One run of a graph: a branch for each task, which waits for those upstream of it."""
 
     def __init__(self, graph: Graph, ctx: Context, argument: Any) -> None:
-        self._tasks = graph.in_order()
+        self._tasks = graph.ordered
         self._ctx = ctx
         self._argument = argument
         self._outcomes: dict[str, _Outcome] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, Generic, TypeVar, Unpack
 
 from hookline import codec
@@ -64,7 +63,7 @@ class Machine(Generic[D]):
         data: type[D],
         initial: StateName,
         terminal: Iterable[StateName],
-        lag_alert: Seconds = timedelta(minutes=30),
+        lag_alert: Seconds | None = None,
     ) -> None:
         self.name = name
         try:
@@ -73,7 +72,7 @@ class Machine(Generic[D]):
             raise ConfigurationError(f"machine {name}: cannot use {data!r} as the type of its data: {error}") from error
         self._initial = named(initial)
         self._terminal = tuple(named(each) for each in terminal)
-        self._lag_alert = seconds(lag_alert)
+        self._lag_alert = None if lag_alert is None else seconds(lag_alert)
         self._states: dict[str, Declared] = {}
 
     def state(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -18,6 +18,8 @@ from hookline.jobs.context import Context
 from hookline.jobs.step import Step
 
 StateName = Enum | str
+
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class WrongDestination(HooklineError):
@@ -101,12 +103,13 @@ class Visit:
     name: str
     state: Declared
     ctx: Context
-    lag_alert: float
+    lag_alert: float | None
     _last: str = ""
 
     async def leave(self, data: Any) -> tuple[str, Any]:
         """The next state and the data, once something leads there."""
-        entered = await self.ctx.now()
+        timed = self.state.expiry is not None or self.state.lag or self.lag_alert is not None
+        entered = await self.ctx.now() if timed else NEVER
         if self.state.handler is not None:
             if self.state.lag:
                 await self.ctx.sleep_until(entered + timedelta(seconds=self.state.lag))
@@ -161,7 +164,7 @@ class Visit:
 
     def _alert(self, entered: float) -> None:
         late = self.ctx.clock - entered - self.state.lag
-        if late > self.lag_alert and not self.ctx.replaying:
+        if self.lag_alert is not None and late > self.lag_alert and not self.ctx.replaying:
             telemetry.LAGGING.count(job=self.ctx.job, state=self.name)
 
 
