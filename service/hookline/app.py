@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from hookline.codec import Typed
-from hookline.errors import ConfigurationError, UnknownJob
+from hookline.errors import ConfigurationError, InvalidInput, UnknownJob
 from hookline.events import Pattern
 from hookline.jobs.context import Context
+from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
-from hookline.jobs.job import Job, JobFunction, Scope, input_type
+from hookline.jobs.job import Job, JobFunction, Scope, input_type, offer
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
@@ -65,6 +66,7 @@ class JobOptions(TypedDict, total=False):
         version: raise it when the order or the names of its steps change; a run keeps the version that it was created
             with, so keep the old one declared until its runs have ended.
         scope: runs with the same scope run one at a time, in the order in which they were created.
+        priority: higher runs are claimed first, -100 to 100; whoever starts a run may say another.
         correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
             whoever asks for another about the same is told of that one.
         retry: when a run that failed is tried again, from the step that failed.
@@ -82,6 +84,7 @@ class JobOptions(TypedDict, total=False):
     on: Pattern | Iterable[Pattern]
     version: int
     scope: Scope
+    priority: int
     correlate: Scope
     retry: Retry
     timeout: Seconds | None
@@ -109,11 +112,19 @@ class App:
         @app.job(on=github.push(branches=["main"]), scope="{repository}")
         async def deploy(ctx: Context, event: Event) -> str:
             return await ctx.step(build, event.data["after"])
+
+    Attributes:
+        offers: every version of each job, by its offer, `job@version`; grows when a definition is learnt.
+        latest: by name, the version of each job that new runs get: the highest; so does this.
+        known: up to which change of the definitions it has learnt them.
     """
 
     def __init__(self) -> None:
-        self._jobs: dict[tuple[str, int], Job] = {}
         self._steps: dict[str, Step[..., Any]] = {}
+        self._defined: set[str] = set()
+        self.offers: dict[str, Job] = {}
+        self.latest: dict[str, Job] = {}
+        self.known = 0
 
     def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[F], F]:
         """Declare the decorated `async def job(ctx, input)` a job.
@@ -173,13 +184,13 @@ class App:
         if not named.replace("-", "_").replace(".", "_").isidentifier():
             raise ConfigurationError(f"a job's name is letters, digits, _, - and dots, not {named!r}")
         version, on = options.get("version", 1), options.get("on", ())
-        if (named, version) in self._jobs:
+        if offer(named, version) in self.offers:
             raise ConfigurationError(f"job {named} version {version} is declared twice")
         timeout, resume_after = options.get("timeout"), options.get("resume_after")
         retry, errors = options.get("retry", ONCE), options.get("pause_after_errors")
         hooks: dict[str, Hook] = {what: cast("Hook", options.get(f"on_{what}")) for what in HOOKS}
         function.hookline_job = named  # type: ignore[attr-defined]
-        self._jobs[named, version] = Job(
+        job = Job(
             name=named,
             version=version,
             function=function,
@@ -194,15 +205,41 @@ class App:
             hooks={what: _name_of(hook) for what, hook in hooks.items() if hook is not None},
             scrub=options.get("scrub"),
             schedules=_schedules(options.get("schedule", ())),
+            priority=options.get("priority", 0),
         )
+        self._take(job)
+
+    def _take(self, job: Job) -> None:
+        self.offers[job.offer] = job
+        if job.name not in self.latest or self.latest[job.name].version <= job.version:
+            self.latest[job.name] = job
+
+    def check_definition(self, name: str, source: str, *, commands: bool) -> None:
+        """Return if a job of that name can be defined so; raises `InvalidInput`, told with the line."""
+        if name in self.latest and name not in self._defined:
+            raise InvalidInput(f"job {name} is written in code, and cannot be defined")
+        if not name.replace("-", "_").replace(".", "_").isidentifier():
+            raise InvalidInput(f"a job's name is letters, digits, _, - and dots, not {name[:50]!r}")
+        define(name, source, self._steps, commands=commands)
+
+    def learn(self, name: str, version: int, source: str | None, *, commands: bool) -> None:
+        """Declare a version of a definition, or, without a source, start no more runs of it.
+
+        Raises:
+            InvalidInput: it cannot be run here: a step is not registered, or the name is taken by code.
+        """
+        if source is None:
+            if name in self._defined:
+                self.latest.pop(name, None)
+            return
+        if offer(name, version) not in self.offers:
+            self.check_definition(name, source, commands=commands)
+            found = define(name, source, self._steps, commands=commands)
+            self._defined.add(name)
+            self._declare(name, found.graph, None, cast("JobOptions", found.options | {"version": version}))
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(self._jobs.values())
-
-    @property
-    def latest(self) -> dict[str, Job]:
-        """By name, the version of each job that new runs get: the highest."""
-        return {job.name: job for job in sorted(self, key=lambda job: job.version)}
+        return iter(self.offers.values())
 
     def find(self, name: str) -> Job:
         """The latest version of the job called `name`; raises `UnknownJob`."""
@@ -226,8 +263,9 @@ class App:
     def include(self, other: App) -> None:
         """Declare all jobs of `other` here too; raises `ConfigurationError` if a name and version are taken."""
         for job in other:
-            if self._jobs.setdefault((job.name, job.version), job) is not job:
+            if self.offers.setdefault(job.offer, job) is not job:
                 raise ConfigurationError(f"job {job.name} version {job.version} is declared twice")
+            self._take(job)
         for name, made in other._steps.items():
             if self._steps.setdefault(name, made) is not made:
                 raise ConfigurationError(f"step {name} is registered twice")

@@ -58,6 +58,7 @@ class Settings(BaseModel):
     statsd_prefix: str = Field("hookline", description="What every metric's name begins with.")
     statsd_tags: bool = Field(False, description="Send tags in DogStatsD's form, not as parts of the name.")
     public_url: str | None = Field(None, description="Where outsiders reach the service; else its host and port.")
+    definitions_commands: bool = Field(False, description="Let definitions run programs with `command`.")
     always_replay: bool = Field(False, description="Give a run back after each call, to prove that it replays.")
     url: str = Field("http://127.0.0.1:8000", description="The service that the command line talks to.")
     token: SecretStr | None = Field(None, description="The API token that the command line sends.")

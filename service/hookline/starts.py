@@ -51,7 +51,7 @@ def asked_for(
         input=input_,
         scope=text("scope", job.scope_of(codec.decode(input_)) if trigger.scope is None else trigger.scope),
         correlation=text("correlation", job.correlation_of(codec.decode(input_))),
-        priority=trigger.priority,
+        priority=trigger.priority or job.priority,
         delay=delay,
         idempotency_key=text("idempotency key", trigger.idempotency_key),
         delivery=delivery,

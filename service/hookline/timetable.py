@@ -11,6 +11,7 @@ import asyncpg
 from hookline import telemetry
 from hookline.events import Trigger
 from hookline.jobs.job import Job
+from hookline.jobs.schedule import Schedule
 from hookline.starts import asked_for, hooked
 from hookline.store import control, runs, schedules
 from hookline.store.database import Connection, transaction
@@ -26,7 +27,11 @@ class Timetable:
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
         self._jobs = jobs
-        self.schedules = {name: (job, each) for job in jobs.values() for name, each in job.scheduled()}
+
+    @property
+    def schedules(self) -> dict[str, tuple[Job, Schedule]]:
+        """Each by its name, with the job that it starts."""
+        return {name: (job, each) for job in self._jobs.values() for name, each in job.scheduled()}
 
     @property
     def names(self) -> list[str]:

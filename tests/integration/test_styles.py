@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.integration.test_examples import payload
+from tests.integration.test_examples import PAYLOADS, payload
 from tests.support import no_hooks
 
 from hookline import App, Chain, Context, Graph, Machine, Step, step
@@ -18,8 +18,9 @@ from hookline.codec import uuid7
 from hookline.store import control, forks
 from hookline.testing import Result, Serve, Service
 
+EXAMPLES = PAYLOADS.parent
 NAMES = ("build", "test", "ship")
-STYLES = ("coroutine", "chain", "graph", "machine")
+STYLES = ("coroutine", "chain", "graph", "machine", "definition")
 
 
 class Work:
@@ -76,6 +77,19 @@ def _declare(app: App, style: str, work: Work, version: int) -> None:
             for name, following, each in zip(NAMES, (*NAMES[1:], "done"), (build, test, ship), strict=True):
                 machine.state(name, to=[following])(_state(name, each, following))
             app.add(machine, version=version)
+
+        case "definition":
+            for each in (build, test, ship):
+                app.step(each.options(name=f"{each.name}{version}"))
+            app.learn("release", version, DEFINITION.format(v=version), commands=False)
+
+
+DEFINITION = """
+tasks:
+  - {{name: build, step: build{v}}}
+  - {{name: test, step: test{v}, with: {{n: "{{build.n}}"}}}}
+  - {{name: ship, step: ship{v}, with: {{n: "{{test.n}}"}}}}
+"""
 
 
 def _after(upstream: str, work: Step[..., Any]) -> Callable[..., Any]:
@@ -197,6 +211,8 @@ async def test_a_run_keeps_the_version_that_it_was_created_with(hookline: Serve,
 
 async def test_a_push_is_released_and_one_that_does_not_pass_is_cleaned_up(hookline: Serve, style: str) -> None:
     app = import_module(f"examples.release.{style}").app
+    if style == "definition":
+        app.learn("release", 1, (EXAMPLES / "release" / "release.yaml").read_text(), commands=False)
     async with hookline(app) as service:
         push = payload("push") | {"ref": "refs/heads/main"}
         good = await service.ended((await service.deliver("github", "push", push | {"after": "900d" * 10})).runs[0])

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from hookline.cli import jobs, migrate, preflight, run, runs, schedules, send, settings, steer, workers
+from hookline.cli import definitions, jobs, migrate, preflight, run, runs, schedules, send, settings, steer, workers
 from hookline.errors import HooklineError
 
 commands = typer.Typer(
@@ -21,6 +21,7 @@ commands.command()(run.serve)
 commands.command()(migrate.migrate)
 commands.command()(send.send)
 steer.add_to(runs.commands)
+commands.add_typer(definitions.commands, name="definitions")
 commands.add_typer(jobs.commands, name="jobs")
 commands.add_typer(runs.commands, name="runs")
 commands.add_typer(schedules.commands, name="schedules")

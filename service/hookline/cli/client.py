@@ -39,6 +39,10 @@ class Client:
         """What posting `body` to `path` answers; raises `Refused`."""
         return self._answer("POST", path, json={} if body is None else body)
 
+    def put(self, path: str, content: bytes, media: str) -> Any:
+        """What putting `content` to `path` answers; raises `Refused`."""
+        return self._answer("PUT", path, content=content, headers={"Content-Type": media})
+
     def delete(self, path: str) -> Any:
         """What deleting `path` answers; raises `Refused`."""
         return self._answer("DELETE", path)

@@ -19,8 +19,10 @@ import uvloop
 from hookline import embedded, telemetry
 from hookline.app import App
 from hookline.engine.replica import Replica
+from hookline.errors import Unavailable
 from hookline.ingress.intake import Intake
 from hookline.ingress.sources import configured
+from hookline.learning import learn
 from hookline.settings import Settings
 from hookline.store import migrate
 from hookline.store.database import Database
@@ -77,7 +79,9 @@ class Process:
             server = self._server(database, intake, replica) if self.listening is not None else None
             halves = [each for each in (replica, server) if each is not None]
             async with asyncio.TaskGroup() as together:
-                background = [together.create_task(each, name=name) for name, each in self._background(intake).items()]
+                background = [
+                    together.create_task(each, name=name) for name, each in self._background(intake, database).items()
+                ]
                 working = [together.create_task(each.run(), name=type(each).__name__.lower()) for each in halves]
                 for number in (signal.SIGTERM, signal.SIGINT):
                     asyncio.get_running_loop().add_signal_handler(number, lambda: [each.stop() for each in halves])
@@ -107,10 +111,12 @@ class Process:
             drain=self.settings.drain,
         )
 
-    def _background(self, intake: Intake) -> dict[str, Coroutine[Any, Any, None]]:
+    def _background(self, intake: Intake, database: Database) -> dict[str, Coroutine[Any, Any, None]]:
         tasks: dict[str, Coroutine[Any, Any, None]] = {"intake": intake.run(), "metrics": _flushing()}
         if self.embedded_at is not None:
             tasks["embedded"] = _reviving(self.embedded_at)
+        if not self.engine:  # else the scheduler learns
+            tasks["learning"] = _learning(self.app, database, commands=self.settings.definitions_commands)
         if self.parent is not None:
             tasks["parent"] = _following(self.parent)
         return tasks
@@ -120,6 +126,17 @@ async def _flushing() -> None:
     while True:
         await asyncio.sleep(TICK)
         telemetry.flush()
+
+
+async def _learning(app: App, database: Database, *, commands: bool) -> None:
+    """Know of definitions that others have changed."""
+    while True:
+        try:
+            async with database.session() as connection:
+                await learn(connection, app, commands=commands)
+        except Unavailable as error:
+            telemetry.log.warning("definitions.not_read", error=str(error))
+        await asyncio.sleep(2 * TICK)
 
 
 async def _following(parent: int) -> None:

@@ -32,7 +32,6 @@ ACTIONS = {
     "cancel": "Cancel runs; one that is running ends at its next step at the latest, and makes up for what it did.",
     "pause": "Pause runs; one that is running finishes the steps that it is in.",
     "resume": "Let paused runs go on.",
-    "retry": "Start new runs that go on where these failed.",
     "delete-data": "Delete the data of runs that have ended; their skeletons stay.",
 }
 
@@ -45,6 +44,7 @@ def add_to(commands: typer.Typer) -> None:
     """Add all of this to `hookline runs`."""
     for action, help_ in ACTIONS.items():
         commands.command(action, help=help_)(_command(action))
+    commands.command()(retry)
     commands.command()(signal)
     commands.command("complete-callback")(complete_callback)
     commands.command()(fork)
@@ -116,10 +116,32 @@ def _one(client: Client, action: str, run: str) -> str:
     if action == "delete-data":
         return f"data deletion {client.delete(f'/api/runs/{run}/data')['data_deletion']}"
     told = client.post(f"/api/runs/{run}/{action}")
-    if action == "retry":
-        return f"goes on as {told['id']}"
     asked = told["state"] == "running" and action != "resume"
     return f"asked its worker to {action} it" if asked else str(told["state"])
+
+
+def retry(
+    runs: RunsArgument = None,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Go on behind what failed, as if it had returned nothing.")
+    ] = False,
+    job: JobOption = None,
+    scope: ScopeOption = None,
+    state: StateOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    yes: YesOption = False,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Start new runs that go on where these failed."""
+    client = Client(url, token)
+    wanted = {"skip": skip}
+
+    def one(run: str) -> str:
+        return f"goes on as {client.post(f'/api/runs/{run}/retry', wanted)['id']}"
+
+    Picked(runs, job, scope, state, since, until, yes).each(client, "retry", {"retry": wanted}, one)
 
 
 def signal(

@@ -40,7 +40,7 @@ class Ledger:
         self,
         database: Database,
         worker: UUID,
-        offers: Sequence[str],
+        offers: Collection[str],
         on_control: Callable[[Sequence[Wanted]], None],
     ) -> None:
         self._worker = worker
@@ -126,7 +126,7 @@ class Ledger:
     async def _take(self, connection: Connection, take: Take, again: bool) -> Taken:
         taken = await claims.overlooked(connection, self._worker, take.known()) if again else []
         if not taken:
-            taken = await claims.claim(connection, self._worker, self._offers, take.limit)
+            taken = await claims.claim(connection, self._worker, list(self._offers), take.limit)
         telemetry.CLAIM_SIZE.set(len(taken))
         for claim in taken:
             telemetry.RUNS.count(job=claim.job, state="running")

@@ -18,9 +18,10 @@ from hookline.engine.ledger import Ledger
 from hookline.engine.scheduler import Scheduler
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import LeaseLost, Unavailable
+from hookline.learning import learn
 from hookline.settings import Settings
 from hookline.store import claims, keys, workers
-from hookline.store.database import Database, transaction
+from hookline.store.database import Connection, Database, transaction
 from hookline.timetable import Timetable
 
 GIVE_BACK = 5.0
@@ -31,9 +32,7 @@ class Replica:
     """Runs the jobs of `app` until it is told to stop, whatever becomes of its leases."""
 
     def __init__(self, app: App, database: Database, settings: Settings) -> None:
-        self._jobs = {job.offer: job for job in app}
-        self._latest = app.latest
-        self._timetable = Timetable(app.latest)
+        self._app = app
         self._secret = b""
         self._database = database
         self._settings = settings
@@ -64,16 +63,17 @@ class Replica:
         while True:
             try:
                 async with self._database.session() as connection:
+                    await Timetable(self._app.latest).declare(connection)
+                    await learn(connection, self._app, commands=self._settings.definitions_commands)
                     await workers.register(
-                        connection, worker, name, list(self._jobs), self._settings.slots, self._settings.lease
+                        connection, worker, name, list(self._app.offers), self._settings.slots, self._settings.lease
                     )
                     self._secret = await keys.ensure(connection, keys.CALLBACKS)
-                    await self._timetable.declare(connection)
             except Unavailable as error:
                 telemetry.log.warning("worker.not_registered", error=str(error))
                 await asyncio.sleep(1)
             else:
-                telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._jobs))
+                telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._app.offers))
                 return worker
 
     def _address(self, run: UUID, key: str) -> str:
@@ -84,12 +84,16 @@ class Replica:
     async def _work_as(self, worker: UUID) -> None:
         settings = self._settings
         threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="step")
-        ledger = Ledger(self._database, worker, list(self._jobs), lambda runs: engine.control(runs))
-        scheduler = Scheduler(
-            self._database, list(self._jobs), self._latest, self._timetable, settings.poll, lambda hint: heard(hint)
-        )
-        services = Services(self._latest, ledger, self._database, threads, self._address, settings.always_replay)
-        engine = Engine(self._jobs, services, slots=settings.slots)
+        app = self._app
+        ledger = Ledger(self._database, worker, app.offers.keys(), lambda runs: engine.control(runs))
+
+        async def learn_more(connection: Connection) -> None:
+            await learn(connection, app, commands=settings.definitions_commands)
+            await workers.offer(connection, worker, list(app.offers))
+
+        scheduler = Scheduler(self._database, app, settings.poll, learn_more, lambda hint: heard(hint))
+        services = Services(app.latest, ledger, self._database, threads, self._address, settings.always_replay)
+        engine = Engine(app.offers, services, slots=settings.slots)
 
         def heard(hint: str) -> None:
             if hint == "due":
@@ -100,7 +104,7 @@ class Replica:
         heartbeat = self._heartbeat = Heartbeat(
             self._database, worker, settings.lease, lambda: engine.running, engine.control
         )
-        watchdog = Watchdog(self._database, self._latest, settings.lease, settings.max_losses)
+        watchdog = Watchdog(self._database, app.latest, settings.lease, settings.max_losses)
         try:
             async with asyncio.TaskGroup() as together:
                 around = [

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import asyncpg
 
 from hookline import telemetry
+from hookline.app import App
 from hookline.engine import patterns
 from hookline.engine.scrub import scrub_requested
-from hookline.jobs.job import Job
 from hookline.store import due, waits
-from hookline.store.database import AWAY, Database
+from hookline.store.database import AWAY, Connection, Database
 from hookline.timetable import Timetable
 
 CHANNEL = "hookline"
@@ -29,26 +29,24 @@ class Scheduler:
     they need not agree, since a row is turned only once.
 
     Args:
-        offers: the `job@version` whose due runs matter.
-        jobs: the latest version of each, by name.
-        timetable: their schedules.
+        app: the jobs whose due runs and schedules matter.
         poll: seconds between two looks while nobody hints at anything.
+        learn: called when definitions have changed.
         heard: called with `due` when there may be runs to claim, with `control` when somebody wants something of one.
     """
 
     def __init__(
         self,
         database: Database,
-        offers: Sequence[str],
-        jobs: Mapping[str, Job],
-        timetable: Timetable,
+        app: App,
         poll: float,
+        learn: Callable[[Connection], Awaitable[None]],
         heard: Callable[[str], None],
     ) -> None:
         self._database = database
-        self._offers = offers
-        self._jobs = jobs
-        self._timetable = timetable
+        self._app = app
+        self._timetable = Timetable(app.latest)
+        self._learn = learn
         self._poll = poll
         self._heard = heard
         self._wake = asyncio.Event()
@@ -73,11 +71,13 @@ class Scheduler:
 
     async def _look(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Turn what is to be turned; returns in how many seconds there will be more."""
-        seen = await due.look(connection, self._offers, self._timetable.names)
+        seen = await due.look(connection, list(self._app.offers), self._timetable.names)
+        if seen["definitions"] > self._app.known:
+            await self._learn(connection)
         while seen["arrived"] and await waits.route(connection, _about, _fits):
             pass
         if seen["deletions"]:
-            await scrub_requested(connection, self._jobs)
+            await scrub_requested(connection, self._app.latest)
         soonest = min((seen[each] for each in ("next", "tick") if seen[each] is not None), default=self._poll)
         if soonest <= 0:
             while await due.rise(connection):

@@ -45,6 +45,7 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         input=None if event.raw is body else event.raw,
         scope=text("scope", job.scope_of(event)),
         correlation=text("correlation", job.correlation_of(event)),
+        priority=job.priority,
         delivery=delivery,
         event=event.envelope(),
         event_index=index,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
-from hookline import codec
-from hookline.codec import Typed, Undecodable
 from hookline.errors import ConfigurationError, Failure, Fatal
 from hookline.events import Event
 from hookline.jobs import given as supply
@@ -66,7 +64,9 @@ class Chain:
             if isinstance(tree.action, str) and tree.action not in steps:
                 raise ConfigurationError(f"chain {self.name}: there is no step {tree.action!r}")
             found = steps[tree.action] if isinstance(tree.action, str) else as_step(tree.action)
-            self._links[id(tree)] = _Link.of(self.name, found)
+            self._links[id(tree)] = _Link(
+                found, supply.Needs.of(f"chain {self.name}: step {found.name}", found.function)
+            )
 
     def check(self) -> None:
         """Nothing: each of its steps was looked at when it was found."""
@@ -126,22 +126,7 @@ class _Link:
     """A step of a chain, and what it needs."""
 
     step: Step[..., Any]
-    needs: Mapping[str, Typed]
-    optional: frozenset[str]
-    is_branch: bool
-
-    @classmethod
-    def of(cls, chain: str, step: Step[..., Any]) -> _Link:
-        """What `step` declares that it needs: its parameters, by name and type."""
-        everything = supply.parameters(step.function)
-        parameters = [each for each in everything if each.name != "ctx"]
-        try:
-            hints = get_type_hints(step.function)
-        except Exception as error:
-            raise ConfigurationError(f"chain {chain}: cannot use the types of step {step.name}: {error}") from error
-        needs = {each.name: Typed(hints.get(each.name, Any)) for each in parameters}
-        optional = frozenset(each.name for each in parameters if each.default is not each.empty)
-        return cls(step, needs, optional, is_branch=len(everything) > len(parameters))
+    needs: supply.Needs
 
     async def perform(self, ctx: Context, data: Mapping[str, Any], expire_after: float | None) -> dict[str, Any]:
         """What the step adds to the data, once it does not ask to be done again."""
@@ -161,11 +146,11 @@ class _Link:
         step = self.step
         expires = expire_after is not None and (step.timeout is None or step.timeout > expire_after)
         try:
-            if self.is_branch:
-                returned = await step.function(ctx.group(step.name), **self._given(data))
+            if self.needs.context:
+                returned = await step.function(ctx.group(step.name), **self.needs.chosen(f"step {step.name}", data))
             else:
                 timed = step.options(timeout=expire_after) if expires else step
-                returned = await ctx.step(timed, **self._given(data))
+                returned = await ctx.step(timed, **self.needs.chosen(f"step {step.name}", data))
         except TimeoutError as error:
             if not expires:
                 raise
@@ -173,18 +158,3 @@ class _Link:
         if returned is not None and not isinstance(returned, Mapping):
             raise Fatal(f"step {step.name} of a chain returns a dict, not {type(returned).__name__}")
         return dict(returned or {})
-
-    def _given(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of `data` that the step needs; raises `Fatal` that names what is missing or wrong."""
-        given = {}
-        for name, typed in self.needs.items():
-            if name in data:
-                try:
-                    given[name] = typed.decode(codec.encode(data[name]))
-                except Undecodable as error:
-                    raise Fatal(f"step {self.step.name} needs {name}, which is wrong: {error}") from None
-            elif name not in self.optional:
-                raise Fatal(
-                    f"step {self.step.name} needs {name}, which is missing; there are {', '.join(sorted(data))}"
-                )
-        return given

@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import string
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_type_hints
 
-from hookline.errors import ConfigurationError
+from hookline import codec
+from hookline.codec import Typed, Undecodable
+from hookline.errors import ConfigurationError, Fatal
 from hookline.events import Event, lookup
 
 ALWAYS = ("ctx", "input", "event", "results", "given")
@@ -44,6 +47,50 @@ def check(what: str, function: Callable[..., Any], known: Collection[str]) -> No
         raise ConfigurationError(
             f"{what} has a parameter {missing[0]!r}, which is neither of {', '.join(ALWAYS)} nor upstream of it"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a function wants, by the names and types of its parameters.
+
+    Attributes:
+        types: by the name of each parameter, but `ctx`.
+        optional: those that have a default.
+        context: whether it wants a Context.
+    """
+
+    types: Mapping[str, Typed]
+    optional: frozenset[str]
+    context: bool
+
+    @classmethod
+    def of(cls, what: str, function: Callable[..., Any]) -> Needs:
+        """Of a function, called `what` should something be wrong; raises `ConfigurationError`."""
+        everything = parameters(function)
+        wanted = [each for each in everything if each.name != "ctx"]
+        try:
+            hints = get_type_hints(function)
+        except Exception as error:
+            raise ConfigurationError(f"{what}: its types cannot be used: {error}") from error
+        return cls(
+            {each.name: Typed(hints.get(each.name, Any)) for each in wanted},
+            frozenset(each.name for each in wanted if each.default is not each.empty),
+            len(everything) > len(wanted),
+        )
+
+    def chosen(self, what: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of `given` that are wanted, as their types; raises `Fatal` that names what is missing or wrong."""
+        found = {}
+        for name, typed in self.types.items():
+            if name in given:
+                try:
+                    found[name] = typed.decode(codec.encode(given[name]))
+                except Undecodable as error:
+                    raise Fatal(f"{what} needs {name}, which is wrong: {error}") from None
+            elif name not in self.optional:
+                there = ", ".join(sorted(given)) or "none"
+                raise Fatal(f"{what} needs {name}, which is missing; there are {there}")
+        return found
 
 
 def chosen(names: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Job:
         hooks: by `completed`, `failed`, `paused`, `cancelled` and `data_deleted`, the job that is started then.
         scrub: what is left of an input when an operator has a run's data deleted.
         schedules: when runs of it start by themselves.
+        priority: of its runs, unless whoever starts one says another.
         correlate: what a run is about; at most one unfinished run is about the same.
     """
 
@@ -52,6 +53,7 @@ class Job:
     scrub: Callable[[Any], Any] | None = None
     schedules: tuple[Schedule, ...] = ()
     correlate: Scope = None
+    priority: int = 0
 
     def scheduled(self) -> list[tuple[str, Schedule]]:
         """Its schedules, each with its name."""

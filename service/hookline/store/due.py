@@ -18,7 +18,8 @@ select exists (
        (select extract(epoch from min(due_at) - now())::float8 from hookline.runs
          where left(state, 1) in ('w', 'p') and due_at is not null) as next,
        (select extract(epoch from min(next_at) - now())::float8 from hookline.schedules
-         where name = any($2) and active) as tick
+         where name = any($2) and active) as tick,
+       (select coalesce(max(seq), 0) from hookline.definitions) as definitions
 """
 
 

@@ -53,8 +53,20 @@ on conflict do nothing
 EVERYTHING = 2**31 - 1
 
 
-async def retry(connection: Connection, run: UUID, new: UUID) -> None:
+SKIP = """
+insert into hookline.journal
+       (run_id, key, position, claim, attempt, kind, state, arguments, output, started_at, finished_at)
+select $2, key, position, 0, attempt, kind, 'succeeded', arguments, 'null', started_at, now()
+  from hookline.journal where run_id = $1 and key = any($3) and state = 'failed'
+on conflict do nothing
+"""
+
+
+async def retry(connection: Connection, run: UUID, new: UUID, *, skip: bool = False) -> None:
     """Let `new` go on where `run` failed: with all that it has recorded but what it failed from.
+
+    Args:
+        skip: go on behind what failed, as if that had returned nothing.
 
     If the run has compensated for what it had done, that is no longer true, and `new` begins from the start.
 
@@ -68,7 +80,10 @@ async def retry(connection: Connection, run: UUID, new: UUID) -> None:
     if origin["state"] not in ("failed", "cancelled"):
         raise IllegalTransition(f"run {run} is {origin['state']}: only a failed or cancelled one can be retried")
     place = (origin["job"], origin["scope"])
-    await _fork(connection, run, new, place, 0 if origin["undone"] else EVERYTHING, without=origin["failed"])
+    async with transaction(connection):
+        if skip:
+            await connection.execute(SKIP, run, new, origin["failed"])
+        await _fork(connection, run, new, place, 0 if origin["undone"] else EVERYTHING, without=origin["failed"])
 
 
 async def fork(

@@ -24,6 +24,14 @@ async def register(
     await connection.execute(REGISTER, worker, name, offers, slots, lease)
 
 
+OFFER = "update hookline.workers set offers = $2 where id = $1"
+
+
+async def offer(connection: Connection, worker: UUID, offers: Sequence[str]) -> None:
+    """Say what `worker` can run from now on."""
+    await connection.execute(OFFER, worker, offers)
+
+
 RENEW = """
 update hookline.workers
    set seen_at = now(), expires_at = now() + make_interval(secs => $2), running = $3

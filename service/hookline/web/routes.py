@@ -19,6 +19,7 @@ from hookline.timetable import Timetable
 from hookline.web import answers, problems
 from hookline.web.api.actions import Actions
 from hookline.web.api.bulk import Bulk
+from hookline.web.api.definitions import Definitions
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
@@ -57,6 +58,7 @@ def application(
     bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
     listings = Listings(database, app.latest)
+    definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, inlet, Timetable(app.latest))
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
     answering = Starlette(
@@ -85,6 +87,10 @@ def application(
                     Route("/runs/{id}/signals", steering.signal, methods=["POST"]),
                     Route("/runs/{id}/callbacks/{key:path}", steering.complete, methods=["POST"]),
                     Route("/runs/{id}/{action}", steering.act, methods=["POST"]),
+                    Route("/definitions", definitions.list, methods=["GET"]),
+                    Route("/definitions/{name}", definitions.show, methods=["GET"]),
+                    Route("/definitions/{name}", definitions.put, methods=["PUT"]),
+                    Route("/definitions/{name}", definitions.delete, methods=["DELETE"]),
                     Route("/schedules", schedules.list, methods=["GET"]),
                     Route("/schedules/{name}/backfill", schedules.backfill, methods=["POST"]),
                     Route("/schedules/{name}/{how}", schedules.switch, methods=["POST"]),

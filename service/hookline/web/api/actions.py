@@ -47,6 +47,12 @@ class Fork(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"})
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
 
 
+class Again(msgspec.Struct, forbid_unknown_fields=True):
+    """How a run is retried: whether what failed is skipped, as if it had returned nothing."""
+
+    skip: bool = False
+
+
 class Actions:
     """Each raises `Problem` 404 if there is no such run, and `IllegalTransition` if its state forbids it.
 
@@ -71,11 +77,11 @@ class Actions:
                     doing = control.resume(connection, run)
             return await _found(doing, run)
 
-    async def retry(self, run: UUID) -> UUID:
-        """A new run that goes on where `run` failed."""
+    async def retry(self, run: UUID, *, skip: bool = False) -> UUID:
+        """A new run that goes on where `run` failed, or behind it."""
         new = codec.uuid7()
         async with self._database.session() as connection:
-            await _found(forks.retry(connection, run, new), run)
+            await _found(forks.retry(connection, run, new, skip=skip), run)
         return new
 
     async def fork(self, run: UUID, wanted: Fork) -> UUID:

@@ -17,7 +17,7 @@ from hookline.store.database import Database
 from hookline.store.states import STATES
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.api.actions import Actions, Completion, Fork, Signal
+from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.body import Inlet
 from hookline.web.problems import Problem
 
@@ -51,6 +51,7 @@ class Many(msgspec.Struct, forbid_unknown_fields=True):
     signal: Signal | None = None
     fork: Fork | None = None
     callback: Callback | None = None
+    retry: Again | None = None
 
 
 class Bulk:
@@ -93,7 +94,7 @@ class Bulk:
         """Do it with one; returns the run that came of it."""
         match action:
             case "retry":
-                return await self._actions.retry(run)
+                return await self._actions.retry(run, skip=(wanted.retry or Again()).skip)
             case "fork":
                 return await self._actions.fork(run, wanted.fork or Fork())
             case "signal" if wanted.signal is not None:

@@ -14,7 +14,7 @@ from hookline.store.database import Database
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.api.actions import Actions, Completion, Fork, Signal
+from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.runs import as_it_stands
 from hookline.web.body import Inlet
 from hookline.web.problems import Problem
@@ -40,8 +40,10 @@ class Steering:
         return await as_it_stands(self._database, run, 202 if was == "running" else 200)
 
     async def retry(self, request: Request) -> Response:
-        """`POST /api/runs/{id}/retry`: a new run that goes on where this one failed."""
-        new = await self._actions.retry(parameters.id_(request, "run"))
+        """`POST /api/runs/{id}/retry`: a new run that goes on where this one failed, or behind it."""
+        run = parameters.id_(request, "run")
+        async with self._inlet.json(request, Again) as wanted:
+            new = await self._actions.retry(run, skip=wanted.skip)
         return await as_it_stands(self._database, new, 201)
 
     async def fork(self, request: Request) -> Response:
