@@ -6,6 +6,7 @@ from hookline.errors import ChildCancelled, Failure, Fatal, NotDone, SignalRefus
 from hookline.events import Event, Pattern, Trigger
 from hookline.jobs.callback import Approval, Callback, CallbackFailed, Verdict
 from hookline.jobs.chain import Chain, again
+from hookline.jobs.connector import Item, files, rows
 from hookline.jobs.context import Context
 from hookline.jobs.current import current_step, progress
 from hookline.jobs.fan import Batch, TooManyFailed
@@ -52,6 +53,7 @@ __all__ = [
     "GitHubStatus",
     "Graph",
     "HttpRequest",
+    "Item",
     "Machine",
     "NotDone",
     "Patch",
@@ -73,8 +75,10 @@ __all__ = [
     "again",
     "cancel",
     "current_step",
+    "files",
     "pause",
     "progress",
+    "rows",
     "skip",
     "step",
 ]

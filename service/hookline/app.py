@@ -14,6 +14,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from hookline.codec import Typed
 from hookline.errors import ConfigurationError, InvalidInput, UnknownJob
 from hookline.events import Pattern
+from hookline.jobs.connector import Connector, Stream
 from hookline.jobs.context import Context
 from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
@@ -116,6 +117,7 @@ class App:
     Attributes:
         offers: every version of each job, by its offer, `job@version`; grows when a definition is learnt.
         latest: by name, the version of each job that new runs get: the highest; so does this.
+        connectors: the foreign streams, by their names.
         known: up to which change of the definitions it has learnt them.
     """
 
@@ -124,6 +126,7 @@ class App:
         self._defined: set[str] = set()
         self.offers: dict[str, Job] = {}
         self.latest: dict[str, Job] = {}
+        self.connectors: dict[str, Connector] = {}
         self.known = 0
 
     def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[F], F]:
@@ -160,6 +163,30 @@ class App:
         written.check()
         self._declare(written.name, written, written.takes, options)
         return written
+
+    def connector(self, name: str, stream: Stream | None = None) -> Any:
+        """Declare a foreign stream: `stream`, or the decorated function.
+
+        It is an asynchronous iterator over Items behind the cursor that it is handed, `None` at the beginning. One
+        replica at a time reads it, another when that is gone; each item is committed once, together with its cursor.
+
+        Raises:
+            ConfigurationError: the name is taken.
+
+        Example:
+            @app.connector("orders")
+            async def orders(cursor: int | None) -> AsyncIterator[Item]:
+                async for order in shop.orders(after=cursor):
+                    yield Item(order.number, Trigger("ship", order.as_dict()))
+        """
+
+        def declare(function: Stream) -> Stream:
+            if name in self.connectors or not 0 < len(name) <= 200 or not name.isprintable():
+                raise ConfigurationError(f"there cannot be another connector {name[:50]!r}")
+            self.connectors[name] = Connector(name, function)
+            return function
+
+        return declare if stream is None else declare(stream)
 
     @overload
     def step(self, function: Callable[P, R], /) -> Step[P, R]: ...
@@ -266,6 +293,9 @@ class App:
             if self.offers.setdefault(job.offer, job) is not job:
                 raise ConfigurationError(f"job {job.name} version {job.version} is declared twice")
             self._take(job)
+        for name, connector in other.connectors.items():
+            if self.connectors.setdefault(name, connector) is not connector:
+                raise ConfigurationError(f"connector {name} is declared twice")
         for name, made in other._steps.items():
             if self._steps.setdefault(name, made) is not made:
                 raise ConfigurationError(f"step {name} is registered twice")

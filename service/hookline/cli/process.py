@@ -20,6 +20,7 @@ from hookline import embedded, telemetry
 from hookline.app import App
 from hookline.engine.replica import Replica
 from hookline.errors import Unavailable
+from hookline.ingress.connectors import Connectors
 from hookline.ingress.intake import Intake
 from hookline.ingress.sources import configured
 from hookline.learning import learn
@@ -113,6 +114,8 @@ class Process:
 
     def _background(self, intake: Intake, database: Database) -> dict[str, Coroutine[Any, Any, None]]:
         tasks: dict[str, Coroutine[Any, Any, None]] = {"intake": intake.run(), "metrics": _flushing()}
+        if self.engine:
+            tasks["connectors"] = Connectors(self.app, database, lease=self.settings.lease).run()
         if self.embedded_at is not None:
             tasks["embedded"] = _reviving(self.embedded_at)
         if not self.engine:  # else the scheduler learns

@@ -94,6 +94,7 @@ def application(
                     Route("/schedules", schedules.list, methods=["GET"]),
                     Route("/schedules/{name}/backfill", schedules.backfill, methods=["POST"]),
                     Route("/schedules/{name}/{how}", schedules.switch, methods=["POST"]),
+                    Route("/connectors", listings.connectors, methods=["GET"]),
                     Route("/workers", listings.workers, methods=["GET"]),
                     Route("/deliveries", listings.deliveries, methods=["GET"]),
                 ],

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline import codec
 from hookline.jobs.diagram import of_runs
 from hookline.jobs.job import Job
-from hookline.store import views, workers
+from hookline.store import connectors, views, workers
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.api import parameters
@@ -69,6 +70,13 @@ class Listings:
             async with self._database.reading() as connection:
                 drawn = of_runs(await views.recent_calls(connection, name, RUNS_LOOKED_AT))
         return answers.json({"job": name, "nodes": drawn.nodes, "edges": drawn.edges, "mermaid": drawn.mermaid()})
+
+    async def connectors(self, _: Request) -> Response:
+        """`GET /api/connectors`: every foreign stream, how far it was read, and what is wrong with it."""
+        async with self._database.reading() as connection:
+            rows = await connectors.listed(connection)
+        told = [dict(row) | {"cursor": None if row["cursor"] is None else codec.decode(row["cursor"])} for row in rows]
+        return answers.json({"connectors": told})
 
     async def workers(self, _: Request) -> Response:
         """`GET /api/workers`: every worker that has a row, with what is left of its lease."""
