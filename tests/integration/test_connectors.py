@@ -93,7 +93,7 @@ async def test_one_that_breaks_is_told_of_and_read_again_from_where_it_was(dsn: 
     app, gate = App(), asyncio.Event()
     begun = counting(app, fail_at=50, gate=gate)
     async with on_site(app, dsn) as site:
-        task = await reading(site.house)
+        task = await reading(site.house, lease=6)
         await site.house.watch.value("select problem is not null from hookline.connectors")
         (told,) = (await site.client.get("/api/connectors")).json()["connectors"]
         assert (told["name"], "the other side hung up" in told["problem"]) == ("numbers", True)
