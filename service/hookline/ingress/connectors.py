@@ -101,8 +101,8 @@ class Connectors:
         try:
             async with self._database.session() as connection:
                 await connectors.give_up(connection, connector.name, self._owner, problem)
-        except Unavailable:
-            return  # its lease runs out
+        except Unavailable as error:  # its lease runs out
+            telemetry.log.warning("connector.not_given_up", connector=connector.name, error=repr(error.__cause__))
 
     async def _commit_all(self, name: str, queue: asyncio.Queue[Item]) -> None:
         while True:

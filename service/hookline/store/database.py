@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -113,14 +113,16 @@ async def transaction(connection: Connection) -> AsyncIterator[None]:
     """Within the block all or nothing is written; whoever is cancelled in it drops the connection with it."""
     whole = connection.transaction()
     await whole.start()
-    try:
-        with _dropping(connection):
+    with _dropping(connection):
+        try:
             yield
-    except BaseException:
-        if not connection.is_closed():
-            await whole.rollback()
-        raise
-    await whole.commit()
+        except (asyncio.CancelledError, TimeoutError):
+            raise
+        except BaseException:
+            if not connection.is_closed():
+                await whole.rollback()
+            raise
+        await whole.commit()
 
 
 @contextmanager
@@ -133,7 +135,8 @@ def _dropping(connection: Connection) -> Iterator[None]:
     try:
         yield
     except (asyncio.CancelledError, TimeoutError):
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # a block around this one has dropped it
+            connection.terminate()
         raise
 
 
@@ -148,6 +151,8 @@ async def _lent(pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Conn
     except REFUSED:
         raise
     except AWAY as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError from error  # asyncpg made something else of it while it connected
         raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
 
 
