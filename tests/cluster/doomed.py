@@ -39,7 +39,7 @@ select $1, $2, exists (select from hookline.journal
 """
 
 PATIENCE = 0.5
-"""Seconds after which Postgres ends the session of a process that froze in a transaction."""
+"""Seconds after which Postgres ends the session of a doomed process that froze in a transaction."""
 
 forking = multiprocessing.get_context("forkserver")
 forking.set_forkserver_preload([__name__])
@@ -119,7 +119,7 @@ async def _process(
 def _work(dsn: str, at: int, by: signal.Signals, told: Pipe, _: None) -> None:
     """What a process does that works."""
     _choose(at, by, told, after=False)
-    asyncio.run(_replica(dsn))
+    asyncio.run(_replica(dsn, patience=PATIENCE if at else 30.0))
 
 
 def _receive(dsn: str, at: int, by: signal.Signals, told: Pipe, listening: socket.socket) -> None:
@@ -140,9 +140,9 @@ async def _intake(dsn: str, listening: socket.socket) -> None:
         together.create_task(Server(answering, listening, drain=1).run())
 
 
-async def _replica(dsn: str) -> None:
+async def _replica(dsn: str, *, patience: float) -> None:
     settings = Settings(poll=0.05, drain=0)
-    async with Database(dsn, patience=PATIENCE) as database, Database(dsn) as beside:
+    async with Database(dsn, patience=patience) as database, Database(dsn) as beside:
         attempt = Steps._attempt
 
         async def noted(steps: Steps, call: Any, current: Any) -> bytes:
