@@ -19,7 +19,7 @@ commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
 COLOURS = {
     "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
-    "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim",
+    "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim", "skipped": "dim",
 }  # fmt: skip
 TERMINAL = ("succeeded", "failed", "cancelled")
 WATCH_EVERY = 0.25

@@ -73,7 +73,9 @@ async def state(connection: Connection, run: UUID) -> str | None:
 
 
 JOURNAL = """
-select key, kind, case when kind = 'undo' and state = 'waiting' then 'registered' else state end as state,
+select key, kind,
+       case when kind = 'undo' and state = 'waiting' then 'registered' when kind = 'skip' then 'skipped' else state end
+           as state,
        attempt, output, error, started_at, finished_at
   from hookline.journal where run_id = $1 order by position
 """
