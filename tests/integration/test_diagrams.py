@@ -55,7 +55,7 @@ async def test_jobs_are_drawn_over_the_api_and_on_the_command_line(dsn: str) -> 
         assert "success" in await hookline("graph", "chain")
         assert json.loads(await hookline("graph", "chain", "--json"))["job"] == "chain"
         assert "Builds n times." in await hookline("list")
-        run = (await hookline("run", "coroutine", "--input", "1")).strip()
+        run = (await hookline("run", "coroutine", "--input", "1")).split()[-1]
         (row,) = await site.house.watch.ended(run)
         assert row["state"] == "succeeded"
 
