@@ -146,7 +146,7 @@ class House:
 async def at_home(app: App, dsn: str, **changes: Any) -> AsyncIterator[House]:
     """A House on the database at `dsn`, its intake at work."""
     settings = load().model_copy(update={"lease": 5.0, "drain": 2.0, "slots": 50} | changes)
-    async with Database(dsn, patience=settings.lease) as database, watching(dsn) as watch:
+    async with Database(dsn, patience=settings.lease / 2) as database, watching(dsn) as watch:
         house = House(app, database, watch, settings)
         async with asyncio.TaskGroup() as together:
             task = together.create_task(house.intake.run())

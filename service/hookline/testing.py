@@ -294,7 +294,7 @@ async def _serving(app: App, postgres: str, settings: Settings) -> AsyncIterator
     name = f"hookline_{uuid4().hex}"
     await _administer(postgres, f"create database {name} template {TEMPLATE} strategy file_copy")
     try:
-        async with Database(_of_database(postgres, name), patience=settings.lease) as database:
+        async with Database(_of_database(postgres, name), patience=settings.lease / 2) as database:
             intake = Intake(app, database, timeout=10)
             service = Service(app, database, settings, intake)
             writing = asyncio.create_task(intake.run())

@@ -30,6 +30,9 @@ pytestmark = pytest.mark.cluster
 LANES = 3
 """Variants that are tried at once."""
 
+PATIENCE = 2.0
+"""Seconds after which a session that waits for a frozen process is ended."""
+
 WHOLE = """
 select runs.id, runs.state, output::text, reason, run_data.error::text,
        (select array_agg((key, journal.state, claim, attempt, journal.output::text) order by position)
@@ -53,6 +56,8 @@ class Variant:
         service = Service(app, self._database, Settings(), intake)
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as together:
             writing = together.create_task(intake.run())
+            watchdog = Watchdog(self._database, app.latest, 2 * PATIENCE, 1000)
+            watching = together.create_task(watchdog.run())
             doomed = await stack.enter_async_context(working(self._dsn, self._at, self._by))
             succeeding = together.create_task(self._succeed(doomed, stack))
             result, undone = await asyncio.gather(play(service), service.run("saga"))
@@ -67,6 +72,7 @@ class Variant:
                 if met and self._by == signal.SIGSTOP:
                     await self._awake(doomed, connection)
             writing.cancel()
+            watching.cancel()
         return met
 
     async def _succeed(self, doomed: Doomed, stack: AsyncExitStack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +16,7 @@ from hookline.codec import uuid7
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import Unavailable
 from hookline.store import workers
-from hookline.store.database import Connection, Database
+from hookline.store.database import Connection, Database, transaction
 
 LEASE = 1.5
 SEEN = "select seen_at > $1 from hookline.workers"
@@ -64,6 +65,43 @@ async def test_a_replica_whose_connections_went_dead_can_be_stopped(dsn: str) ->
             await house.watch.value("select id from hookline.workers")
             await house.watch.value("select count(*) >= 3 from pg_stat_activity where application_name = 'hookline'")
             swallow()
+
+
+async def test_a_process_that_froze_within_a_statement_holds_no_lock_beyond_its_lease(dsn: str) -> None:
+    async with at_home(App(), dsn) as house, house.database.session() as connection:
+        held, thawed = threading.Event(), threading.Event()
+        freezing = asyncio.create_task(asyncio.to_thread(asyncio.run, freeze(dsn, held, thawed)))
+        await asyncio.to_thread(held.wait)
+        try:
+            await house.watch.value(WAITS_FOR_CLIENT)
+            assert not await connection.fetchval("select pg_try_advisory_lock(1)")
+            watchdog = Watchdog(house.database, {}, 60.0, 1000)
+            await watchdog._look()
+            assert not await connection.fetchval("select pg_try_advisory_lock(1)"), "nobody is ended at once"
+            watchdog = Watchdog(house.database, {}, 0.1, 1000)
+            await asyncio.sleep(0.1)  # patience is measured in time
+            await watchdog._look()
+            await house.watch.value("select pg_try_advisory_lock(1)")
+        finally:
+            thawed.set()
+        with pytest.raises(Unavailable):
+            await freezing
+
+
+WAITS_FOR_CLIENT = """
+select true from pg_stat_activity where state = 'active' and wait_event = 'ClientRead' and application_name = 'hookline'
+"""
+
+
+async def freeze(dsn: str, held: threading.Event, thawed: threading.Event) -> None:
+    """Take a lock, ask what another statement means, and stand still."""
+    async with Database(dsn, patience=0.05) as database, database.session() as connection, transaction(connection):
+        await connection.execute("select pg_advisory_xact_lock(1)")
+        asking = asyncio.create_task(connection.fetchval("select 'new'"))
+        await asyncio.sleep(0)
+        held.set()
+        thawed.wait()
+        await asking
 
 
 @asynccontextmanager

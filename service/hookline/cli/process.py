@@ -74,7 +74,7 @@ class Process:
     async def _run(self) -> None:
         settings = self.settings
         reader = settings.reader_url.get_secret_value() if settings.reader_url else None
-        async with Database(self.dsn, reader_dsn=reader, patience=settings.lease) as database:
+        async with Database(self.dsn, reader_dsn=reader, patience=settings.lease / 2) as database:
             replica = Replica(self.app, database, settings) if self.engine else None
             intake = Intake(self.app, database, timeout=settings.intake_timeout)
             server = self._server(database, intake, replica) if self.listening is not None else None

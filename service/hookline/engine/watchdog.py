@@ -50,12 +50,15 @@ class Watchdog:
         clock = asyncio.get_running_loop().time
         asked = clock()
         async with self._database.session() as connection:
+            silent = await workers.end_silent(connection, self._lease / 2)
             expired = await workers.any_expired(connection)
             age, stranded = await due.survey(connection)
             if expired and clock() - asked > self._lease / 3:
                 raise Unavailable(f"Postgres took {clock() - asked:.1f} s to answer")
             if expired:
                 await self.release_the_lost(connection)
+        if silent:
+            telemetry.log.warning("session.silent", ended=silent)
         telemetry.QUEUE_AGE.set(round(age, 3))
         telemetry.STRANDED.set(stranded)
 

@@ -44,7 +44,7 @@ class Database:
         dsn: where it is, in libpq's form.
         reader_dsn: a replica of it that read-only questions may be put to.
         patience: seconds after which Postgres ends a session of ours that stopped in mid-transaction, so that
-            a frozen process holds no lock for longer than its lease.
+            a frozen process holds no lock for longer than its lease; half of that is right.
     """
 
     def __init__(self, dsn: str, *, reader_dsn: str | None = None, patience: float = 30.0) -> None:

@@ -85,6 +85,23 @@ def _wanted(told: list[str]) -> list[Wanted]:
     return [(UUID(each[:36]), each[36:]) for each in told]
 
 
+SILENT = """
+select pg_terminate_backend(pid)
+  from pg_stat_activity
+ where application_name = 'hookline' and datname = current_database() and usename = current_user
+   and state = 'active' and wait_event_type = 'Client' and state_change < clock_timestamp() - make_interval(secs => $1)
+"""
+
+
+async def end_silent(connection: Connection, patience: float) -> int:
+    """End the sessions of ours in which Postgres has waited for the client to go on for `patience` seconds.
+
+    A client that freezes between asking what a statement means and executing it counts as active to Postgres, which
+    no timeout of its own ends, and keeps the locks of its transaction. Returns how many there were.
+    """
+    return len(await connection.fetch(SILENT, patience))
+
+
 ANY_EXPIRED = "select exists (select from hookline.workers where expires_at < now())"
 
 EXPIRE = "delete from hookline.workers where expires_at < now() returning id"
