@@ -59,7 +59,7 @@ class Variant:
             watchdog = Watchdog(self._database, app.latest, 2 * PATIENCE, 1000)
             watching = together.create_task(watchdog.run())
             doomed = await stack.enter_async_context(working(self._dsn, self._at, self._by))
-            succeeding = together.create_task(self._succeed(doomed, stack))
+            succeeding = together.create_task(self._succeed(doomed, stack, watchdog))
             result, undone = await asyncio.gather(play(service), service.run("saga"))
             met = succeeding.done()
             succeeding.cancel()
@@ -75,12 +75,12 @@ class Variant:
             watching.cancel()
         return met
 
-    async def _succeed(self, doomed: Doomed, stack: AsyncExitStack) -> None:
+    async def _succeed(self, doomed: Doomed, stack: AsyncExitStack, watchdog: Watchdog) -> None:
         """Once it has met its fate, declare it dead, and have another take over."""
         await doomed.fate(self._by)
         async with self._database.session() as connection:
             await connection.execute("update hookline.workers set expires_at = now() - interval '1 second'")
-            await Watchdog(self._database, app.latest, 1.0, 1000).release_the_lost(connection)
+            await watchdog.release_the_lost(connection)
         await stack.enter_async_context(working(self._dsn))
 
     async def _awake(self, doomed: Doomed, connection: Connection) -> None:

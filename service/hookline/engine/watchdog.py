@@ -63,11 +63,19 @@ class Watchdog:
         telemetry.STRANDED.set(stranded)
 
     async def release_the_lost(self, connection: Connection) -> None:
-        """Delete the workers that are dead, then, in a later statement, release their runs."""
-        async with transaction(connection):
-            lost = await workers.expire(connection)
-            released = await claims.release(connection, lost, self._max_losses)
-            await runs.create(connection, [hook for run in released for hook in self._hooks(run)])
+        """Delete the workers that are dead, then, in a later statement, release their runs.
+
+        It waits for transactions of theirs that are under way, but not for long: the next look ends those that stand.
+        """
+        try:
+            async with transaction(connection):
+                await workers.wait_for_locks(connection, self._lease / 3)
+                lost = await workers.expire(connection)
+                released = await claims.release(connection, lost, self._max_losses)
+                await runs.create(connection, [hook for run in released for hook in self._hooks(run)])
+        except asyncpg.LockNotAvailableError:
+            telemetry.log.warning("worker.not_released", next="a transaction of it is under way; looking again")
+            return
         telemetry.WORKER_LOSSES.count(len(lost))
         for worker in lost:
             telemetry.log.warning("worker.lost", worker=worker)

@@ -115,6 +115,11 @@ async def any_expired(connection: Connection) -> bool:
     return expired
 
 
+async def wait_for_locks(connection: Connection, patience: float) -> None:
+    """Have this transaction wait no longer than `patience` seconds for a lock of another."""
+    await connection.execute("select set_config('lock_timeout', $1, true)", str(int(patience * 1000)))
+
+
 async def expire(connection: Connection) -> list[UUID]:
     """Delete the workers whose lease has run out, waiting for transactions of theirs that are under way.
 
