@@ -26,10 +26,13 @@ from hookline import (
     step,
 )
 from hookline.codec import uuid7
+from hookline.engine.ledger import Ledger
+from hookline.engine.parking import GRACE
 from hookline.ingress.intake import examine
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
 from hookline.store import deliveries
+from hookline.store.journal import Record
 from hookline.store.signals import NewSignal
 from hookline_parsers import github
 
@@ -524,6 +527,69 @@ async def test_gather_raises_the_first_failure_and_ends_the_rest(dsn: str) -> No
         await send(house, run, "go")
         await house.watch.ended(run)
         assert (await house.read(run))["output"] == b'"no"'
+
+
+async def test_a_run_whose_decision_takes_long_to_record_does_not_count_as_waiting(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App()
+    record = Ledger.record
+
+    async def late(ledger: Ledger, written: Record) -> None:
+        if written.kind == "race":
+            await asyncio.sleep(5 * GRACE)  # what is measured is time
+        await record(ledger, written)
+
+    monkeypatch.setattr(Ledger, "record", late)
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> int:
+        return (await ctx.race(ctx.wait_for("never"), ctx.step(double, 2)))[0]
+
+    async with at_home(app, dsn) as house, house.replica():
+        run = await house.start("work")
+        await house.watch.ended(run)
+        assert await house.watch.connection.fetchval("select claims from hookline.runs where id = $1", run) == 1
+
+
+async def test_a_branch_that_takes_long_between_two_calls_does_not_count_as_waiting(dsn: str) -> None:
+    app = App()
+
+    async def slow(ctx: Context) -> int:
+        await ctx.step(double, 1)
+        await asyncio.sleep(5 * GRACE)  # a job should not, but a loop that is late does so to every job
+        return await ctx.step(double, 2)
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> list[int]:
+        return list(await ctx.race(ctx.wait_for("never"), slow))
+
+    async with at_home(app, dsn) as house, house.replica():
+        run = await house.start("work")
+        await house.watch.ended(run)
+        assert await house.watch.connection.fetchval("select claims from hookline.runs where id = $1", run) == 1
+
+
+async def test_branches_that_wait_for_each_other_release_their_run(dsn: str) -> None:
+    app = App()
+
+    @app.job()
+    async def work(ctx: Context, _: None) -> list[Any]:
+        alone = asyncio.Semaphore()
+
+        async def branch(ctx: Context) -> Any:
+            async with alone:
+                return await ctx.wait_for("go")
+
+        return await ctx.gather(branch, branch)
+
+    async with at_home(app, dsn) as house, house.replica():
+        run = await house.start("work")
+        for told in (b"1", b"2"):
+            await house.watch.value(WAITING, run)
+            await send(house, run, "go", told)
+        await house.watch.ended(run)
+        assert (await house.read(run))["output"] == b"[1,2]"
 
 
 async def test_groups_have_keys_of_their_own(dsn: str) -> None:

@@ -151,28 +151,12 @@ class Execution:
         """Return or raise what is recorded of `call`; if nothing is, do it and record it."""
         if self._interrupt is not None:
             raise self._interrupt
-        self._parking.enter()
-        try:
-            record = await self._journal.ask(call)
-            if record is not None and (record.settled or _only_opens(call)):
-                return self._replay(call, record)
-            if self._closing is not None:
-                await self._stay_out(call)
+        with self._parking.inside():
             try:
-                value = await _HANDLERS[type(call)](self)(call, record)
-            except Exception as error:
-                self._raised.append((error, call.key))
+                return await self._answer(call)
+            except Interrupt as interrupt:
+                self._note_interrupt(interrupt)
                 raise
-        except Interrupt as interrupt:
-            self._note_interrupt(interrupt)
-            raise
-        else:
-            if self._services.always_replay:
-                self.interrupt(GivenBack("replayed after each call"))
-                await asyncio.sleep(0)  # where the cancellation arrives
-            return value
-        finally:
-            self._parking.leave()
 
     async def recall(self, decision: Decision) -> bytes | None:
         """What was decided, as JSON; `None` if nothing was."""
@@ -183,14 +167,19 @@ class Execution:
         """Record what is decided."""
         if self._interrupt is not None:
             raise self._interrupt
-        if self._closing is not None:
-            self._parking.enter()
-            await self._stay_out(decision)
-        await self._journal.commit(decision, "succeeded", output=output)
+        with self._parking.inside():
+            if self._closing is not None:
+                await self._stay_out(decision)
+            await self._journal.commit(decision, "succeeded", output=output)
 
     async def abandon(self, paths: Collection[str]) -> None:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
-        await self.waits.withdraw(paths, self._journal.abandon(paths))
+        with self._parking.inside():
+            await self.waits.withdraw(paths, self._journal.abandon(paths))
+
+    def moves(self, more: int) -> None:
+        """So many more branches of the job move, or go on to move; the job does not while it waits for them."""
+        self._parking.moves(more)
 
     def redo(self, paths: Collection[str]) -> None:
         """Should the run fail and be tried again, what is recorded at `paths` and under them is done again."""
@@ -224,6 +213,22 @@ class Execution:
         if self._job.timeout is not None and self.claim.age >= self._job.timeout:
             return TimedOut()
         return None
+
+    async def _answer(self, call: Call) -> Any:
+        record = await self._journal.ask(call)
+        if record is not None and (record.settled or _only_opens(call)):
+            return self._replay(call, record)
+        if self._closing is not None:
+            await self._stay_out(call)
+        try:
+            value = await _HANDLERS[type(call)](self)(call, record)
+        except Exception as error:
+            self._raised.append((error, call.key))
+            raise
+        if self._services.always_replay:
+            self.interrupt(GivenBack("replayed after each call"))
+            await asyncio.sleep(0)  # where the cancellation arrives
+        return value
 
     async def _stay_out(self, call: Call) -> None:
         with self._parking.parked(call.key, None):

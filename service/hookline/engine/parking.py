@@ -1,4 +1,4 @@
-"""Parking: which calls of an execution are open, which of them only wait, and since when nothing else happens."""
+"""Parking: which calls of an execution are open, which of them only wait, and since when nothing else moves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GRACE = 0.05
-"""Seconds in which a branch whose call just ended makes its next one, if it makes one."""
+"""Seconds in which a task of the author's own whose call just ended makes its next one, if it makes one.
+
+The job and its branches need no such guess: each of them moves until a call of it is parked.
+"""
+
+STRAY = 2.0
+"""Seconds after which a branch that moves, and yet calls nothing, counts as waiting for something of the author."""
 
 
 class Parking:
@@ -20,48 +26,65 @@ class Parking:
     def __init__(self, on_idle: Callable[[float | None], None]) -> None:
         self._on_idle: Callable[[float | None], None] | None = on_idle
         self._open = 0
+        self._moving = 1
         self._until: dict[str, float | None] = {}
         self._changed = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def enter(self) -> None:
-        """A call begins."""
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within the block a call is open."""
         self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            self.consider()
 
-    def leave(self) -> None:
-        """A call ends."""
-        self._open -= 1
+    def moves(self, more: int) -> None:
+        """So many more branches of the job move; the job itself does not while it waits for them."""
+        self._moving += more
         self.consider()
 
     @contextmanager
     def parked(self, key: str, until: float | None) -> Iterator[None]:
         """Within the block, the open call `key` only waits, until a moment on the loop's clock or for something."""
         self._until[key] = until
+        self._moving -= 1
         self.consider()
         try:
             yield
         finally:
+            self._moving += 1
             del self._until[key]
 
     def consider(self) -> None:
         """Look, once the grace is over, whether everybody waits."""
         if not self._until:
             return
-        loop = asyncio.get_running_loop()
-        self._changed = loop.time()
+        self._changed = asyncio.get_running_loop().time()
+        if self._timer is not None and self._timer.when() > self._changed + GRACE:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
-            self._timer = loop.call_later(GRACE, self._judge)
+            self._judge_at(self._changed + GRACE)
 
     def close(self) -> None:
         """Notice nothing any more."""
         self._on_idle = None
 
-    def _judge(self) -> None:
+    def _judge_at(self, moment: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(moment, self._judge, moment)
+
+    def _judge(self, moment: float) -> None:
         self._timer = None
-        if not self._until or self._on_idle is None:
+        if not self._until or self._open != len(self._until) or self._on_idle is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._changed + GRACE * 0.9:
-            self._timer = loop.call_at(self._changed + GRACE, self._judge)
-        elif self._open == len(self._until):
+        now = asyncio.get_running_loop().time()
+        if now > moment + GRACE:
+            self._changed = now  # a loop that is this late has let nobody move
+        quiet = self._changed + (GRACE if self._moving <= 0 else STRAY)
+        if now < quiet - GRACE / 10:
+            self._judge_at(quiet)
+        else:
             self._on_idle(min((moment for moment in self._until.values() if moment is not None), default=None))

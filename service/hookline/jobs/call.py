@@ -218,6 +218,9 @@ class Performer(Protocol):
     async def abandon(self, paths: Collection[str]) -> None:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
 
+    def moves(self, more: int) -> None:
+        """So many more branches of the job move, or go on to move; the job does not while it waits for them."""
+
     def redo(self, paths: Collection[str]) -> None:
         """Should the run fail and be tried again, what is recorded at `paths` and under them is done again."""
 

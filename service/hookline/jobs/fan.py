@@ -127,17 +127,24 @@ class Fan:
                     task = asyncio.ensure_future(_done(branch))
                     in_flight[task] = index
                     task.add_done_callback(on_end)
+                    self.performer.moves(1)
                 if not in_flight:
                     return "completed"
                 woken.clear()
                 if not ended:
-                    await woken.wait()
+                    self.performer.moves(-1)
+                    try:
+                        await woken.wait()
+                    finally:
+                        self.performer.moves(1)
                 while ended and self._verdict() is None:
                     task = ended.popleft()
+                    self.performer.moves(-1)
                     self._take(in_flight.pop(task), task)
             await self._decide(why, in_flight)
             return why
         finally:
+            self.performer.moves(-len(in_flight))
             await _end(in_flight)
 
     def _verdict(self) -> Why | None:
