@@ -194,7 +194,7 @@ class Site:
 
     async def push(self, guid: str, body: bytes = PUSH, secret: str = SECRET, **headers: str) -> httpx.Response:
         """A push, signed as GitHub signs; further headers replace those that it has."""
-        sent = github.parser.headers_for("push", guid, body) | github.parser.scheme.sign(secret.encode(), body)
+        sent = github.parser.headers_for("push", guid, body) | github.parser.scheme.sign(secret.encode(), body, {})
         return await self.client.post(
             "/webhooks/github", content=body, headers=sent | {k.replace("_", "-"): v for k, v in headers.items()}
         )

@@ -10,7 +10,8 @@ import msgspec
 
 from hookline.errors import Unparseable
 from hookline.events import Identity, Trigger
-from hookline.ingress.schemes import AnyOf, Bearer, Hmac, Verified
+from hookline.ingress.schemes import AnyOf, Bearer, Verified
+from hookline.ingress.signatures import Hmac
 
 KEY = re.compile(r"[!-~]{1,200}")
 

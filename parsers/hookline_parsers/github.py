@@ -16,7 +16,8 @@ import msgspec
 
 from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong
-from hookline.ingress.schemes import Hmac, Verified
+from hookline.ingress.schemes import Verified
+from hookline.ingress.signatures import Hmac
 
 FORM = "application/x-www-form-urlencoded"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")

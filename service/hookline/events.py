@@ -135,7 +135,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """What a parser answers to a sender that only asks whether anybody is there."""
+    """What a parser answers to a sender that only asks whether anybody is there.
+
+    Args:
+        answer: what the sender wants to read in return, as JSON builtins; `None` if it does not care.
+    """
+
+    answer: Mapping[str, Any] | None = None
 
 
 Predicate = Callable[[Event], bool]

@@ -90,7 +90,7 @@ async def _serving(*command: str, **environment: str) -> AsyncIterator[int]:
 async def _storm(port: int) -> tuple[float, int]:
     """Posts over several connections; returns the accepted per second, and all that were accepted."""
     body = payload()
-    headers = github.parser.headers_for("push", "%s", body) | github.parser.scheme.sign(SECRET, body)
+    headers = github.parser.headers_for("push", "%s", body) | github.parser.scheme.sign(SECRET, body, {})
     head = "POST /webhooks/github HTTP/1.1\r\nHost: bench\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
     template = f"{head}Content-Length: {len(body)}\r\n\r\n"
     guids, accepted, counted = count(), 0, 0

@@ -126,7 +126,7 @@ async def test_a_webhook_is_taken_once_wherever_its_receiver_falls(dsn: str, by:
     async with on_site(app, dsn) as heir:
         for at in itertools.count(1):
             guid = f"g{at}"
-            sent = github.parser.headers_for("push", guid, PUSH) | github.parser.scheme.sign(SECRET.encode(), PUSH)
+            sent = github.parser.headers_for("push", guid, PUSH) | github.parser.scheme.sign(SECRET.encode(), PUSH, {})
             async with receiving(dsn, at, by) as doomed, httpx.AsyncClient(base_url=doomed.url, timeout=10) as client:
                 first = asyncio.create_task(client.post("/webhooks/github", content=PUSH, headers=sent))
                 falling = asyncio.create_task(doomed.fate(by))

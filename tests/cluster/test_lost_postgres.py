@@ -20,7 +20,7 @@ from hookline_parsers import github
 pytestmark = pytest.mark.cluster
 
 BODY = b'{"ref": "refs/heads/main", "after": "9fceb02", "repository": {"full_name": "octo/site"}}'
-SIGNED = github.parser.scheme.sign(SECRET.encode(), BODY)
+SIGNED = github.parser.scheme.sign(SECRET.encode(), BODY, {})
 
 
 class Sender:

@@ -123,7 +123,7 @@ async def test_an_authentic_delivery_without_usable_headers_is_kept(site: Site, 
                 (name.encode(), text.encode("latin-1"))
                 for name, text in (
                     github.parser.headers_for("push", "guid-1", PUSH)
-                    | github.parser.scheme.sign(SECRET.encode(), PUSH)
+                    | github.parser.scheme.sign(SECRET.encode(), PUSH, {})
                     | {missing: value}
                 ).items()
             )
@@ -165,11 +165,11 @@ async def test_a_quarantined_delivery_is_tried_again_when_it_comes_again_after_a
     assert [row["status"] for row in await rows(site)] == ["accepted"]
 
 
-SIGNED = github.parser.scheme.sign(SECRET.encode(), PUSH)["X-Hub-Signature-256"]
+SIGNED = github.parser.scheme.sign(SECRET.encode(), PUSH, {})["X-Hub-Signature-256"]
 
 FORGED = {
     "missing": {"X-Hub-Signature-256": None},
-    "of another secret": {"X-Hub-Signature-256": github.parser.scheme.sign(b"other", PUSH)["X-Hub-Signature-256"]},
+    "of another secret": {"X-Hub-Signature-256": github.parser.scheme.sign(b"other", PUSH, {})["X-Hub-Signature-256"]},
     "SHA-1 only": {"X-Hub-Signature-256": None, "X-Hub-Signature": "sha1=" + "0" * 40},
     "SHA-1 in its place": {"X-Hub-Signature-256": "sha1=" + "0" * 40},
     "truncated": {"X-Hub-Signature-256": SIGNED[:-2]},
@@ -233,7 +233,7 @@ async def test_other_methods_are_not_allowed(site: Site) -> None:
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 async def test_a_body_up_to_the_limit_is_taken_and_a_larger_one_is_not(site: Site, size: int, chunked: bool) -> None:
     body = PUSH + b" " * (size - len(PUSH))
-    headers = github.parser.headers_for("push", "guid-1", body) | github.parser.scheme.sign(SECRET.encode(), body)
+    headers = github.parser.headers_for("push", "guid-1", body) | github.parser.scheme.sign(SECRET.encode(), body, {})
 
     async def chunks() -> AsyncIterator[bytes]:
         for start in range(0, size, 30_000):
@@ -301,7 +301,7 @@ async def test_a_script_starts_any_job_with_the_secret_as_its_token_or_with_a_si
         "/webhooks/generic", content=body, headers=headers | {"Authorization": f"Bearer {SECRET}"}
     )
     by_signature = await site.client.post(
-        "/webhooks/generic", content=body, headers=headers | generic.parser.scheme.sign(SECRET.encode(), body)
+        "/webhooks/generic", content=body, headers=headers | generic.parser.scheme.sign(SECRET.encode(), body, {})
     )
     assert [answer.json()["status"] for answer in (by_token, by_signature)] == ["accepted", "accepted"]
     assert [(run["job"], run["scope"], run["priority"]) for run in await rows(site, "runs")] == [

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import json
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.senders import SENDERS, Sender
 
 from hookline import Event, Pattern, Trigger
 from hookline.errors import ConfigurationError, Unparseable
 from hookline.events import Pong
 from hookline.ingress.parser import GROUP, Parser, find
 from hookline.ingress.schemes import Headers, Received, Unsigned, Verified
-from hookline_parsers import generic, github
+from hookline.ingress.signatures import as_headers
+from hookline_parsers import (
+    alertmanager,
+    bitbucket,
+    cloudevents,
+    generic,
+    github,
+    gitlab,
+    linear,
+    pagerduty,
+    shopify,
+    slack,
+    standard_webhooks,
+    stripe,
+)
 
 PUSH = (Path(__file__).parents[2] / "examples" / "payloads" / "push.json").read_bytes()
 
@@ -129,12 +144,14 @@ bodies = st.one_of(
 )
 
 
-@given(st.sampled_from([github.parser, generic.parser]), names, bodies, st.booleans())
+parsers = [find(point.name) for point in sorted(entry_points(group=GROUP))]
+
+
+@given(st.sampled_from(parsers), st.data(), names, bodies)
 def test_nothing_but_unparseable_comes_out_of_arbitrary_deliveries(
-    parser: Parser, name: str, body: bytes, form: bool
+    parser: Parser, data: st.DataObject, name: str, body: bytes
 ) -> None:
-    headers = {"Content_Type": github.FORM} if form else {}
-    delivery = verified(parser, name, body, **headers)
+    delivery = verified(parser, name, body, Content_Type=data.draw(st.sampled_from(sorted(parser.content_types))))
     with contextlib.suppress(Unparseable):
         parser.identify(delivery)
     with contextlib.suppress(Unparseable):
@@ -144,11 +161,119 @@ def test_nothing_but_unparseable_comes_out_of_arbitrary_deliveries(
                 assert isinstance(each, Event | Trigger)
 
 
+def mangled(value: Any, how: st.DataObject) -> Any:
+    """`value`, of which one part is something else."""
+    if isinstance(value, dict) and value and how.draw(st.booleans()):
+        name = how.draw(st.sampled_from(sorted(value)))
+        return value | {name: mangled(value[name], how)}
+    if isinstance(value, list) and value and how.draw(st.booleans()):
+        return [mangled(value[0], how), *value[1:]]
+    return how.draw(st.sampled_from([None, True, 7, -1.5, "", "x" * 300, "\ud800", "a b", [], [[]], {}, {"id": {}}]))
+
+
+@given(st.sampled_from([each for each in SENDERS if each.body.startswith(b"{")]), st.data())
+def test_nothing_but_unparseable_comes_out_of_a_delivery_of_which_one_part_is_strange(
+    sender: Sender, how: st.DataObject
+) -> None:
+    parser = find(sender.parser)
+    delivery = verified(parser, sender.event, json.dumps(mangled(json.loads(sender.body), how)).encode())
+    with contextlib.suppress(Unparseable):
+        identity = parser.identify(delivery)
+        assert (identity.key + identity.type).isprintable()
+        parsed = parser.parse(delivery)
+        for each in () if isinstance(parsed, Pong) else parsed:
+            assert isinstance(each, Event)
+            assert each.envelope()
+            assert each.raw
+
+
+@pytest.mark.parametrize("sender", SENDERS, ids=str)
+def test_an_ordinary_delivery_becomes_the_event_that_it_tells_of(sender: Sender) -> None:
+    parser = find(sender.parser)
+    received = Received(as_headers(sender.signed("d-1", sender.sent)), sender.sent)
+    delivery = parser.scheme.verify(received, [sender.secret.encode()])
+    parsed = parser.parse(delivery)
+    assert not isinstance(parsed, Pong)
+    (found,) = parsed
+    assert isinstance(found, Event)
+    assert (found.type, found.key) == (sender.type, sender.key)
+    assert {name: found.fields.get(name) for name in sender.fields} == sender.fields
+    assert parser.identify(delivery).type == sender.type
+
+
+PICKED: list[tuple[Pattern, str]] = [
+    (gitlab.event("merge_request.open", target="main"), "gitlab.merge_request.open"),
+    (gitlab.merge_request(actions=["open", "reopen"], repository="org/*"), "gitlab.merge_request.open"),
+    (gitlab.push(branches=["main"]), "gitlab.push"),
+    (gitlab.push(repository="mike/*"), "gitlab.push"),
+    (bitbucket.event("repo:push", branch="main"), "bitbucket.repo.push"),
+    (bitbucket.event(), "bitbucket.repo.push"),
+    (stripe.event("invoice.paid", customer="cus_*"), "stripe.invoice.paid"),
+    (slack.event("app_mention", channel="C0*"), "slack.app_mention"),
+    (slack.command("/deploy"), "slack.command"),
+    (slack.event("block_actions", action="approve"), "slack.block_actions"),
+    (shopify.event("orders/create"), "shopify.orders.create"),
+    (linear.event("Issue", actions="create", team="ENG"), "linear.issue.create"),
+    (linear.event("Issue"), "linear.issue.create"),
+    (linear.event(actions="create"), "linear.issue.create"),
+    (pagerduty.event("incident.*", urgency="high"), "pagerduty.incident.triggered"),
+    (alertmanager.event("firing", severity="critical"), "alertmanager.firing"),
+    (alertmanager.event(**{"commonLabels.alertname": "Down"}), "alertmanager.firing"),
+    (standard_webhooks.event("user.created"), "webhook.user.created"),
+    (standard_webhooks.event(family="svix", **{"data.id": "u7"}), "svix.user.created"),
+    (cloudevents.event("com.example.*", source="/my*"), "cloudevents.com.example.someevent"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "type_"), PICKED)
+def test_the_patterns_of_a_sender_pick_its_event_and_no_other_senders(pattern: Pattern, type_: str) -> None:
+    picked = set()
+    for sender in SENDERS:
+        parser = find(sender.parser)
+        parsed = parser.parse(verified(parser, sender.event, sender.body))
+        assert not isinstance(parsed, Pong)
+        picked |= {each.type for each in parsed if isinstance(each, Event) and pattern.matches(each)}
+    assert picked == {type_}
+
+
+def test_a_batch_of_cloudevents_is_as_many_events() -> None:
+    one = {"specversion": "1.0", "source": "/shop", "type": "sold"}
+    delivery = verified(cloudevents.parser, "", json.dumps([one | {"id": "1"}, one | {"id": "2"}]).encode())
+    parsed = cloudevents.parser.parse(delivery)
+    assert [each.data["id"] for each in parsed if isinstance(each, Event)] == ["1", "2"]
+    assert len(cloudevents.parser.identify(delivery).key) == 64
+
+
+def test_a_cloudevent_in_binary_mode_reads_as_one_in_json() -> None:
+    headers = {"ce_source": "/shop", "ce_subject": "caf%C3%A9", "ce_tenant": "t1", "Content_Type": "text/plain"}
+    (found,) = cloudevents.parser.parse(verified(cloudevents.parser, "sold", b"hello", **headers))
+    assert found.data == {
+        "specversion": "1.0", "id": "guid-1", "source": "/shop", "type": "sold", "subject": "caf\u00e9", "tenant": "t1",
+        "datacontenttype": "text/plain", "data_base64": "aGVsbG8=",
+    }  # fmt: skip
+
+
+def test_slacks_check_of_a_url_is_answered_with_its_challenge() -> None:
+    delivery = verified(slack.parser, "", {"type": "url_verification", "challenge": "3eZbrw1a"})
+    assert slack.parser.parse(delivery) == Pong({"challenge": "3eZbrw1a"})
+
+
+def test_a_group_of_alerts_in_the_same_state_is_the_same_delivery() -> None:
+    sender = next(each for each in SENDERS if each.parser == "alertmanager")
+    told = json.loads(sender.body)
+    more = told | {"alerts": [*told["alerts"], {"status": "firing", "fingerprint": "e1"}]}
+    other_order = more | {"alerts": more["alerts"][::-1]}
+    keys = [
+        alertmanager.parser.identify(verified(alertmanager.parser, "", each)).key for each in (told, more, other_order)
+    ]
+    assert keys[0] != keys[1] == keys[2]
+
+
 def test_the_bundled_parsers_come_through_the_same_door_as_all() -> None:
     assert find("github") is github.parser
     assert find("generic") is generic.parser
-    with pytest.raises(ConfigurationError, match=r"no parser 'gitlab', only .*generic, github.*installed again"):
-        find("gitlab")
+    with pytest.raises(ConfigurationError, match=r"no parser 'nobody', only .*generic, github.*installed again"):
+        find("nobody")
 
 
 def test_a_parser_that_two_distributions_register_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def send(
     body = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
     key = secret or os.environ.get(f"HOOKLINE_{to.upper()}_SECRETS", "").split(",")[0].strip()
     headers = sender.headers_for(event, delivery or str(uuid7()), body)
-    signature = sender.scheme.sign(key.encode(), body) if key else {}
+    signature = sender.scheme.sign(key.encode(), body, headers) if key else {}
     target = f"{settings.url.rstrip('/')}/webhooks/{to}"
     try:
         response = httpx.post(target, content=body, headers=headers | signature, timeout=30)

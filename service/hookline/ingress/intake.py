@@ -49,12 +49,14 @@ class Receipt:
     Args:
         status: what became of the delivery, in the words of the contract with senders.
         reason: why, of a quarantined one.
+        answer: what the sender of a ping wants to read in return.
     """
 
     delivery: UUID
     status: Literal["accepted", "ignored", "pong", "quarantined", "duplicate", "conflict"]
     runs: tuple[UUID, ...] = ()
     reason: str | None = None
+    answer: Mapping[str, Any] | None = None
 
 
 class Intake:
@@ -155,8 +157,8 @@ async def _send(connection: Connection, signalled: Sequence[NewSignal]) -> list[
         return await signals.send(connection, signalled)
 
 
-def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, bool]:
-    """What `received` is and what it starts, and whether it is a mere ping; nothing is written.
+def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, Pong | None]:
+    """What `received` is and what it starts, and how it is answered if it is a mere ping; nothing is written.
 
     Raises:
         Rejected: it is not authentic.
@@ -167,11 +169,12 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     status: Status = "quarantined"
     runs_: tuple[NewRun, ...] = ()
     events: tuple[Event, ...] = ()
-    reason, pong = None, False
+    reason: str | None = None
+    pong: Pong | None = None
     try:
         identity = source.parser.identify(verified)
         parsed = source.parser.parse(verified)
-        pong = isinstance(parsed, Pong)
+        pong = parsed if isinstance(parsed, Pong) else None
         happened = () if isinstance(parsed, Pong) else tuple(parsed)
         runs_ = bindings.started_by(happened, jobs, id_, verified.body)
         events = tuple(each for each in happened if isinstance(each, Event))
@@ -214,13 +217,15 @@ def _kept(verified: Verified) -> bytes:
     return msgspec.json.encode(kept)
 
 
-def _receipt(stored: Stored | UUID | Sent, pong: bool) -> Receipt:
+def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
     assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
     if stored.status == "conflict":
         return Receipt(stored.id, "conflict", reason=stored.reason)
     if stored.duplicate:
         return Receipt(stored.id, "duplicate", stored.runs, stored.reason)
-    return Receipt(stored.id, "pong" if pong else stored.status, stored.runs, stored.reason)
+    if pong is not None:
+        return Receipt(stored.id, "pong", answer=pong.answer)
+    return Receipt(stored.id, stored.status, stored.runs, stored.reason)
 
 
 def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hookline.errors import ConfigurationError
 from hookline.events import Event, Identity, Pong, Trigger
-from hookline.ingress.schemes import Scheme, Verified
+from hookline.ingress.schemes import Headers, Scheme, Verified
 
 GROUP = "hookline.parsers"
 REQUIRED = ("scheme", "content_types", "identify", "parse", "headers_for")
@@ -21,6 +21,8 @@ class Parser(Protocol):
     Attributes:
         scheme: how a delivery proves who sent it.
         content_types: the media types, in lower case, that the sender uses; others are refused.
+
+    One whose sender shows people what it is answered says `silent = True`: it gets an empty 200.
     """
 
     scheme: Scheme
@@ -37,6 +39,14 @@ class Parser(Protocol):
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
         """What a sender adds besides its proof, when `hookline send` stands in for it."""
+
+
+@runtime_checkable
+class Welcoming(Protocol):
+    """A parser whose sender asks first, by `OPTIONS`, whether it may send."""
+
+    def welcome(self, headers: Headers) -> dict[str, str]:
+        """The headers that answer it."""
 
 
 @cache

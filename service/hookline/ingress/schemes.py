@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from hookline.errors import Rejected
 
-_PROOF = object()
+PROOF = object()
+"""What only a scheme holds, and what a `Verified` is made with."""
 
 
 class Headers:
@@ -71,7 +71,7 @@ class Verified:
     __slots__ = ("body", "headers", "read", "secret")
 
     def __init__(self, received: Received, secret: str, proof: object) -> None:
-        if proof is not _PROOF:
+        if proof is not PROOF:
             raise TypeError("only a scheme makes a Verified")
         self.headers = received.headers
         self.body = received.body
@@ -82,14 +82,21 @@ class Verified:
 class Scheme(Protocol):
     """A way to prove who sent a delivery."""
 
+    @abstractmethod
     def verify(self, received: Received, secrets: Sequence[bytes]) -> Verified:
         """`received`, proven by one of `secrets`; raises `Rejected`, and nothing else, whatever came in."""
 
-    def sign(self, secret: bytes, body: bytes) -> dict[str, str]:
-        """The headers by which a sender proves `body` with `secret`."""
+    @abstractmethod
+    def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers by which a sender of `body` and `headers` proves them with `secret`."""
 
+    @abstractmethod
     def is_present(self, headers: Headers) -> bool:
         """Whether the sender claims to prove itself in this way."""
+
+    def check(self, secret: bytes) -> None:
+        """Raise `ValueError`, which says what to do, if `secret` can never prove anything."""
+        del secret  # most take every one
 
 
 def fingerprint(secret: bytes) -> str:
@@ -97,96 +104,51 @@ def fingerprint(secret: bytes) -> str:
     return hashlib.sha256(b"hookline secret\0" + secret).hexdigest()[:8]
 
 
-class Hmac:
-    """An HMAC of the body, in a header.
+class Token(Scheme):
+    """A secret as it is, in a header.
 
     Args:
         header: its name.
-        prefix: what its value begins with, such as `sha256=`.
-        algorithm: the hash function.
-        encoding: how the digest is written.
+        kind: the word before it, such as `Bearer`; none unless said otherwise.
     """
 
-    def __init__(
-        self,
-        header: str,
-        *,
-        prefix: str = "",
-        algorithm: Literal["sha256", "sha512"] = "sha256",
-        encoding: Literal["hex", "base64"] = "hex",
-    ) -> None:
+    def __init__(self, header: str, *, kind: str = "") -> None:
         self._header = header
-        self._prefix = prefix.encode("ascii")
-        self._algorithm = algorithm
-        self._encoding = encoding
+        self._kind = kind
 
     def verify(self, received: Received, secrets: Sequence[bytes]) -> Verified:
-        """Every active secret is tried, whichever matches, so that the time tells nothing of which it was."""
+        """The token must be one of the active secrets."""
         given = received.headers.one(self._header)
         if given is None:
-            raise Rejected("missing_signature")
-        claimed = self._decoded(given)
-        matching = [
-            secret
-            for secret in secrets
-            if hmac.compare_digest(hmac.digest(secret, received.body, self._algorithm), claimed)
-        ]
+            raise Rejected("missing_token")
+        token = given
+        if self._kind:
+            kind, _, token = given.partition(b" ")
+            token = token.strip()
+            if kind.lower() != self._kind.lower().encode() or not token:
+                raise Rejected("malformed_token")
+        matching = [secret for secret in secrets if hmac.compare_digest(token, secret)]
         if not matching:
-            raise Rejected("bad_signature")
-        return Verified(received, fingerprint(matching[0]), _PROOF)
+            raise Rejected("bad_token")
+        return Verified(received, fingerprint(matching[0]), PROOF)
 
-    def sign(self, secret: bytes, body: bytes) -> dict[str, str]:
+    def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - alone
         """The header that a sender adds."""
-        digest = hmac.digest(secret, body, self._algorithm)
-        written = binascii.hexlify(digest) if self._encoding == "hex" else base64.b64encode(digest)
-        return {self._header: (self._prefix + written).decode("ascii")}
+        return {self._header: f"{self._kind} {secret.decode('latin-1')}".strip()}
 
     def is_present(self, headers: Headers) -> bool:
         """Whether the header is there."""
         return headers.one(self._header) is not None
 
-    def _decoded(self, given: bytes) -> bytes:
-        if not given.startswith(self._prefix):
-            raise Rejected("malformed_signature")
-        written = given[len(self._prefix) :]
-        try:
-            digest = (
-                binascii.unhexlify(written) if self._encoding == "hex" else base64.b64decode(written, validate=True)
-            )
-        except (binascii.Error, ValueError):
-            raise Rejected("malformed_signature") from None
-        if len(digest) != hashlib.new(self._algorithm).digest_size:
-            raise Rejected("malformed_signature")
-        return digest
 
-
-class Bearer:
+class Bearer(Token):
     """A secret as it is, in `Authorization: Bearer` (RFC 6750)."""
 
-    def verify(self, received: Received, secrets: Sequence[bytes]) -> Verified:
-        """The token must be one of the active secrets."""
-        given = received.headers.one("authorization")
-        if given is None:
-            raise Rejected("missing_token")
-        kind, _, token = given.partition(b" ")
-        token = token.strip()
-        if kind.lower() != b"bearer" or not token:
-            raise Rejected("malformed_token")
-        matching = [secret for secret in secrets if hmac.compare_digest(token, secret)]
-        if not matching:
-            raise Rejected("bad_token")
-        return Verified(received, fingerprint(matching[0]), _PROOF)
-
-    def sign(self, secret: bytes, body: bytes) -> dict[str, str]:  # noqa: ARG002 - the body is not signed
-        """The header that a sender adds."""
-        return {"Authorization": f"Bearer {secret.decode('latin-1')}"}
-
-    def is_present(self, headers: Headers) -> bool:
-        """Whether the header is there."""
-        return headers.one("authorization") is not None
+    def __init__(self) -> None:
+        super().__init__("Authorization", kind="Bearer")
 
 
-class AnyOf:
+class AnyOf(Scheme):
     """One of several schemes: the first whose header is there decides, so a bad proof is never passed over."""
 
     def __init__(self, *schemes: Scheme) -> None:
@@ -199,23 +161,29 @@ class AnyOf:
                 return scheme.verify(received, secrets)
         raise Rejected("missing_signature")
 
-    def sign(self, secret: bytes, body: bytes) -> dict[str, str]:
-        """As the first scheme does."""
-        return self._schemes[0].sign(secret, body)
+    def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        """As the first scheme does that `secret` is fit for."""
+        for scheme in self._schemes:
+            try:
+                scheme.check(secret)
+            except ValueError:
+                continue
+            return scheme.sign(secret, body, headers)
+        raise ValueError("the secret is fit for none of the ways in which this sender proves itself")
 
     def is_present(self, headers: Headers) -> bool:
         """Whether any of them is claimed."""
         return any(scheme.is_present(headers) for scheme in self._schemes)
 
 
-class Unsigned:
+class Unsigned(Scheme):
     """No proof at all, for a source that says `unsigned` aloud."""
 
     def verify(self, received: Received, secrets: Sequence[bytes]) -> Verified:  # noqa: ARG002 - there are none
         """Whatever came."""
-        return Verified(received, "", _PROOF)
+        return Verified(received, "", PROOF)
 
-    def sign(self, secret: bytes, body: bytes) -> dict[str, str]:  # noqa: ARG002 - there is nothing to add
+    def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - none
         """No headers."""
         return {}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hookline.errors import ConfigurationError
 from hookline.ingress.parser import Parser, find
 from hookline.ingress.schemes import Scheme, Unsigned
-from hookline.settings import Settings
+from hookline.settings import Settings, SourceSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +19,26 @@ class Source:
     scheme: Scheme
     secrets: tuple[bytes, ...]
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the sender shows people what it is answered, so that it is answered nothing."""
+        return bool(getattr(self.parser, "silent", False))
+
 
 def configured(settings: Settings) -> dict[str, Source]:
     """The sources that the settings switch on, by name; raises `ConfigurationError`."""
-    return {
-        each.name: Source(
-            name=each.name,
-            parser=(parser := find(each.parser)),
-            scheme=Unsigned() if each.unsigned else parser.scheme,
-            secrets=tuple(secret.get_secret_value().encode() for secret in each.secrets),
-        )
-        for each in settings.sources
-    }
+    return {each.name: _source(each) for each in settings.sources}
+
+
+def _source(given: SourceSettings) -> Source:
+    parser = find(given.parser)
+    scheme = Unsigned() if given.unsigned else parser.scheme
+    secrets = tuple(secret.get_secret_value().encode() for secret in given.secrets)
+    for number, secret in enumerate(secrets, 1):
+        try:
+            scheme.check(secret)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"source {given.name}: secret {number} of {len(secrets)} is of no use: {error}"
+            ) from None
+    return Source(given.name, parser, scheme, secrets)

@@ -63,7 +63,7 @@ def application(
     tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
     answering = Starlette(
         routes=[
-            Route("/webhooks/{source}", webhooks, methods=["POST"]),
+            Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
             Route("/", _index, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),

@@ -1,4 +1,4 @@
-"""The way in for senders: `POST /webhooks/{source}`."""
+"""The way in for senders: `POST /webhooks/{source}`, and `OPTIONS` for those who ask first."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from hookline import telemetry
 from hookline.ingress.intake import Intake, Receipt
+from hookline.ingress.parser import Welcoming
 from hookline.ingress.schemes import Headers, Received
 from hookline.ingress.sources import Source
 from hookline.web import answers
@@ -31,7 +32,8 @@ class Webhooks:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application: starlette's wrapping of functions costs more than verifying a signature."""
-        answer = await self.post(Request(scope, receive))
+        request = Request(scope, receive)
+        answer = self.welcome(request) if request.method == "OPTIONS" else await self.post(request)
         await answer(scope, receive, send)
 
     async def post(self, request: Request) -> Response:
@@ -49,7 +51,19 @@ class Webhooks:
         except Problem as problem:
             telemetry.REJECTED.count(source=source.name, reason=f"http_{problem.status_code}")
             raise
-        return answers.json(_told(receipt), STATUS[receipt.status])
+        if source.is_silent and receipt.answer is None:
+            return Response(status_code=200)
+        return answers.json(receipt.answer or _told(receipt), STATUS[receipt.status])
+
+    def welcome(self, request: Request) -> Response:
+        """Answer a sender that asks whether it may send."""
+        source = self._sources.get(request.path_params["source"])
+        if source is None:
+            raise Problem(404, "there is no such source", close=True)
+        headers = {"Allow": "POST, OPTIONS"}
+        if isinstance(source.parser, Welcoming):
+            headers |= source.parser.welcome(Headers(request.headers.raw))
+        return Response(status_code=200, headers=headers)
 
 
 def _told(receipt: Receipt) -> dict[str, object]:
