@@ -41,6 +41,15 @@ select runs.id, runs.state, output::text, reason, run_data.error::text,
 """
 
 
+STANDING = (
+    "select id, job, state, worker_id, due_at - now() as due, mail, claims, losses from hookline.runs",
+    "select id, name, running, now() - seen_at as seen, expires_at - now() as left from hookline.workers",
+    "select run_id, key, state, claim from hookline.journal where finished_at is null",
+    "select pid, state, wait_event, now() - state_change as since, pg_blocking_pids(pid), left(query, 100) "
+    "from pg_stat_activity where datname = current_database()",
+)
+
+
 class Variant:
     """The jobs, run by a replica that meets its fate at statement `at`, and by another after it."""
 
@@ -60,7 +69,10 @@ class Variant:
             watching = together.create_task(watchdog.run())
             doomed = await stack.enter_async_context(working(self._dsn, self._at, self._by))
             succeeding = together.create_task(self._succeed(doomed, stack, watchdog))
-            result, undone = await asyncio.gather(play(service), service.run("saga"))
+            try:
+                result, undone = await asyncio.gather(play(service), service.run("saga"))
+            except TimeoutError:
+                raise AssertionError(f"at {self._at} it stands: {await self._standing(succeeding)}") from None
             met = succeeding.done()
             succeeding.cancel()
             assert (result.state, result.output, result.vars) == ("succeeded", EXPECTED, {"phase": "two"}), self._at
@@ -74,6 +86,13 @@ class Variant:
             writing.cancel()
             watching.cancel()
         return met
+
+    async def _standing(self, succeeding: asyncio.Task[None]) -> str:
+        """What can be seen of runs that do not go on."""
+        async with self._database.session() as connection:
+            return "\n".join(
+                [repr(succeeding), *(str(row) for each in STANDING for row in await connection.fetch(each))]
+            )
 
     async def _succeed(self, doomed: Doomed, stack: AsyncExitStack, watchdog: Watchdog) -> None:
         """Once it has met its fate, declare it dead, and have another take over."""
