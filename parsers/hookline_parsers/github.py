@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -192,43 +195,112 @@ def event(
         True
     """
     types = [f"github.{name}.{action}" for action in _names(actions)] or [f"github.{name}"]
-    wanted = {"repository": repository, **filters}
+    wanted: dict[str, Names] = {"repository": repository, **filters}
     return Pattern(types, {field: _names(globs) for field, globs in wanted.items() if globs is not None}, when)
 
 
-def push(*, branches: Names = None, tags: Names = None, repository: Names = None) -> Pattern:
+def push(
+    *,
+    branches: Names = None,
+    tags: Names = None,
+    paths: Names = None,
+    repository: Names = None,
+    when: Callable[[Event], bool] | None = None,
+) -> Pattern:
     """Pushes to any of `branches` or of `tags`, else to whatever; never the deletion of one, as in GitHub Actions.
+
+    Args:
+        branches: such as `main` or `release/*`.
+        tags: such as `v*`.
+        paths: files of which one must have changed, such as `src/**`: `*` stands for any text without a slash, `**` for
+            any. A push of a tag has none, and one that tells of no commits may have changed any: both are picked.
+        repository: `owner/name`.
+        when: a last word, for what globs cannot say.
 
     Example:
         >>> push(branches=["main", "release/*"]).matches(Event("github.push", fields={"branch": "main"}))
         True
     """
-
-    def wanted(pushed: Event) -> bool:
-        if "deleted" in pushed.fields:
-            return False
-        if branches is None and tags is None:
-            return True
-        on_branch = Pattern(["github.push"], {"branch": _names(branches)})
-        on_tag = Pattern(["github.push"], {"tag": _names(tags)})
-        return on_branch.matches(pushed) or on_tag.matches(pushed)
-
-    return event("push", repository=repository, when=wanted)
+    return event("push", repository=repository, when=_Pushed(_given(branches), _given(tags), _given(paths), when))
 
 
-def pull_request(*, actions: Names = None, repository: Names = None) -> Pattern:
-    """Pull requests, of which `actions`, such as `opened` or `synchronize`, happened."""
-    return event("pull_request", actions=actions, repository=repository)
+def pull_request(
+    *,
+    actions: Names = None,
+    labels: Names = None,
+    branches: Names = None,
+    repository: Names = None,
+    when: Callable[[Event], bool] | None = None,
+) -> Pattern:
+    """Pull requests, of which `actions`, such as `opened` or `synchronize`, happened.
+
+    Args:
+        labels: of which it must have one.
+        branches: into which it is to be merged.
+        repository: `owner/name`.
+        when: a last word, for what globs cannot say.
+    """
+    filters: dict[str, Any] = {"pull_request.labels.name": labels, "pull_request.base.ref": branches}
+    return event("pull_request", actions=actions, repository=repository, when=when, **filters)
 
 
-def issues(*, actions: Names = None, repository: Names = None) -> Pattern:
-    """Issues, of which `actions`, such as `opened` or `labeled`, happened."""
-    return event("issues", actions=actions, repository=repository)
+def issues(*, actions: Names = None, labels: Names = None, repository: Names = None) -> Pattern:
+    """Issues, of which `actions`, such as `opened` or `labeled`, happened, and which have one of `labels`."""
+    filters: dict[str, Any] = {"issue.labels.name": labels}
+    return event("issues", actions=actions, repository=repository, **filters)
 
 
 def check_suite(*, actions: Names = None, sha: Names = None, repository: Names = None) -> Pattern:
     """Check suites, of the commit `sha`, of which `actions`, such as `completed`, happened."""
     return event("check_suite", actions=actions, sha=sha, repository=repository)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    """Whether a push is wanted, and what of it is not."""
+
+    branches: tuple[str, ...] | None
+    tags: tuple[str, ...] | None
+    paths: tuple[str, ...] | None
+    when: Callable[[Event], bool] | None
+
+    def __call__(self, pushed: Event) -> bool:
+        return not self.why_not(pushed)
+
+    def why_not(self, pushed: Event) -> str:
+        """For people; empty if it is wanted."""
+        fields = pushed.fields
+        if "deleted" in fields:
+            return "it deletes what it is pushed to"
+        if self.branches is not None or self.tags is not None:
+            wanted = self.tags if "tag" in fields else self.branches
+            name = str(fields.get("tag") or fields.get("branch") or "")
+            if not any(fnmatchcase(name, glob) for glob in wanted or ()):
+                return f"{'tag' if 'tag' in fields else 'branch'} is {name!r}, not {' or '.join(wanted or ['any'])}"
+        if self.paths is not None and "tag" not in fields:
+            changed = {str(path) for kind in ("added", "modified", "removed") for path in _changed(pushed, kind)}
+            if changed and not any(_path(glob).fullmatch(path) for path in changed for glob in self.paths):
+                return f"none of {len(changed)} changed files is {' or '.join(self.paths)}"
+        return "" if self.when is None or self.when(pushed) else "when says no"
+
+
+def _changed(pushed: Event, kind: str) -> list[Any]:
+    try:
+        found = pushed.lookup(f"commits.{kind}")
+    except LookupError:
+        return []
+    return found if isinstance(found, list) else []
+
+
+@cache
+def _path(glob: str) -> re.Pattern[str]:
+    """A glob of paths: `**/` is any folders, `**` any text, `*` any without a slash, `?` one character but that."""
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(parts.get(each) or re.escape(each) for each in re.split(r"(\*\*/|\*\*|\*|\?)", glob)))
+
+
+def _given(names: Names) -> tuple[str, ...] | None:
+    return None if names is None else _names(names)
 
 
 def _names(given: Names) -> tuple[str, ...]:

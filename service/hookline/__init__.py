@@ -3,7 +3,7 @@
 from hookline.app import App
 from hookline.client import Client, Refused
 from hookline.errors import ChildCancelled, Failure, Fatal, NotDone, SignalRefused, TasksFailed
-from hookline.events import Event, Pattern, Trigger
+from hookline.events import Event, Pattern, Trigger, any_of
 from hookline.jobs.callback import Approval, Callback, CallbackFailed, Verdict
 from hookline.jobs.chain import Chain, again
 from hookline.jobs.connector import Item, files, rows
@@ -73,6 +73,7 @@ __all__ = [
     "Verdict",
     "WrongDestination",
     "again",
+    "any_of",
     "cancel",
     "current_step",
     "files",

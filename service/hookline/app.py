@@ -18,7 +18,7 @@ from hookline.jobs.connector import Connector, Stream
 from hookline.jobs.context import Context
 from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
-from hookline.jobs.job import Job, JobFunction, Scope, input_type, offer
+from hookline.jobs.job import Input, Job, JobFunction, Scope, input_type, offer
 from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
@@ -67,7 +67,12 @@ class JobOptions(TypedDict, total=False):
         version: raise it when the order or the names of its steps change; a run keeps the version that it was created
             with, so keep the old one declared until its runs have ended.
         scope: runs with the same scope run one at a time, in the order in which they were created.
-        priority: higher runs are claimed first, -100 to 100; whoever starts a run may say another.
+        priority: higher runs are claimed first, -100 to 100, or a function of the event or input that says so; whoever
+            starts a run may say another.
+        input: what a run is handed instead of the event that starts it: a function of the event, or an object whose
+            texts are templates like `scope`, as in `{"sha": "{after}"}`.
+        idempotency_key: at most one run is ever created for it, whatever events it comes of; a template or a function
+            like `scope`.
         correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
             whoever asks for another about the same is told of that one.
         retry: when a run that failed is tried again, from the step that failed.
@@ -85,7 +90,9 @@ class JobOptions(TypedDict, total=False):
     on: Pattern | Iterable[Pattern]
     version: int
     scope: Scope
-    priority: int
+    priority: int | Callable[[Any], int]
+    input: Input
+    idempotency_key: Scope
     correlate: Scope
     retry: Retry
     timeout: Seconds | None
@@ -233,6 +240,8 @@ class App:
             scrub=options.get("scrub"),
             schedules=_schedules(options.get("schedule", ())),
             priority=options.get("priority", 0),
+            input=options.get("input"),
+            idempotency_key=options.get("idempotency_key"),
         )
         self._take(job)
 

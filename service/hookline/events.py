@@ -90,13 +90,27 @@ class Event:
 
 
 def lookup(data: Any, path: str) -> Any:
-    """The value at a dotted `path` of mappings, such as `pull_request.number`; raises `LookupError`."""
+    """The value at a dotted `path` of mappings, such as `pull_request.number`; raises `LookupError`.
+
+    Through a list it leads to all of its items that have it: `pull_request.labels.name` is the labels' names.
+    """
     value = data
-    for name in path.split("."):
+    names = path.split(".")
+    for at, name in enumerate(names):
+        if isinstance(value, list):
+            return [found for each in value for found in _looked_up(each, ".".join(names[at:]))]
         if not isinstance(value, Mapping) or name not in value:
             raise LookupError(f"no field {path!r}")
         value = value[name]
     return value
+
+
+def _looked_up(data: Any, path: str) -> list[Any]:
+    try:
+        found = lookup(data, path)
+    except LookupError:
+        return []
+    return found if isinstance(found, list) else [found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +186,35 @@ class Pattern:
 
     def matches(self, event: Event) -> bool:
         """Whether this pattern picks `event`."""
-        return (
-            any(is_or_under(event.type, each) for each in self.types)
-            and all(_any_glob(event, name, globs) for name, globs in self.filters.items())
-            and (self.when is None or bool(self.when(event)))
-        )
+        return self.is_about(event) and self.why_not(event) is None
+
+    def is_about(self, event: Event) -> bool:
+        """Whether `event` is of one of the types."""
+        return any(is_or_under(event.type, each) for each in self.types)
+
+    def why_not(self, event: Event) -> str | None:
+        """What of an event of the right type does not fit, for people; `None` if all of it does."""
+        for name, globs in self.filters.items():
+            found = _texts(event, name)
+            if not any(fnmatchcase(text, glob) for text in found for glob in globs):
+                told = " or ".join(repr(text) for text in found[:3]) or "not there"
+                return f"{name} is {told}, not {' or '.join(globs) or 'anything'}"[:300]
+        if self.when is None or self.when(event):
+            return None
+        why: Callable[[Event], str] | None = getattr(self.when, "why_not", None)
+        return f"{getattr(self.when, '__name__', 'when')} says no" if why is None else why(event)[:300]
+
+
+def any_of(*patterns: Pattern) -> tuple[Pattern, ...]:
+    """Events that one of `patterns` picks: `on=any_of(github.push(), gitlab.push())`.
+
+    Raises:
+        TypeError: one of them is no pattern.
+    """
+    for each in patterns:
+        if not isinstance(each, Pattern):
+            raise TypeError(f"any_of takes patterns, such as github.push(), not {each!r}")
+    return patterns
 
 
 def is_or_under(type_: str, picked: str) -> bool:
@@ -184,9 +222,10 @@ def is_or_under(type_: str, picked: str) -> bool:
     return type_ == picked or type_.startswith(picked + ".") or ("*" in picked and fnmatchcase(type_, picked))
 
 
-def _any_glob(event: Event, name: str, globs: Iterable[str]) -> bool:
+def _texts(event: Event, name: str) -> list[str]:
+    """What is at `name`, as texts: several where the path leads through a list."""
     try:
-        text = str(event.lookup(name))
+        found = event.lookup(name)
     except LookupError:
-        return False
-    return any(fnmatchcase(text, glob) for glob in globs)
+        return []
+    return [str(each) for each in found] if isinstance(found, list) else [str(found)]

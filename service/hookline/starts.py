@@ -34,8 +34,7 @@ def asked_for(
     job = jobs.get(trigger.job)
     if job is None:
         raise UnknownJob(f"there is no job {trigger.job!r}")
-    if trigger.priority not in PRIORITIES:
-        raise InvalidInput(f"the priority is from -100 to 100, not {trigger.priority}")
+    in_range(trigger.priority)
     delay = seconds(trigger.delay)
     if not 0 <= delay <= LONGEST_DELAY:
         raise InvalidInput(f"the delay is from 0 seconds to ten years, not {delay:g} s")
@@ -51,7 +50,7 @@ def asked_for(
         input=input_,
         scope=text("scope", job.scope_of(codec.decode(input_)) if trigger.scope is None else trigger.scope),
         correlation=text("correlation", job.correlation_of(codec.decode(input_))),
-        priority=trigger.priority or job.priority,
+        priority=trigger.priority or in_range(job.priority_of(codec.decode(input_))),
         delay=delay,
         idempotency_key=text("idempotency key", trigger.idempotency_key),
         delivery=delivery,
@@ -69,6 +68,13 @@ def hooked(
     told = {"run": str(run), "job": job.name, "version": job.version, "state": state, "reason": reason}
     wanted = asked_for(Trigger(name, told, idempotency_key=f"{run}:{state}:{claims}"), jobs)
     return (replace(wanted, parent=run),)
+
+
+def in_range(priority: int) -> int:
+    """`priority`, if it is one; raises `InvalidInput`."""
+    if priority not in PRIORITIES:
+        raise InvalidInput(f"the priority is from -100 to 100, not {priority}")
+    return priority
 
 
 def text(what: str, given: str | None) -> str | None:

@@ -17,7 +17,7 @@ from hookline.cli import commands
 from hookline.testing import Serve
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 OTHER_WORDS = {
     "succeeded", "body_from", "waiting", "arrivals", "control", "cancelled",

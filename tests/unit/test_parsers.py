@@ -112,6 +112,50 @@ PATTERNS: list[tuple[Pattern, str, dict[str, Any], bool]] = [
 ]
 
 
+FILES = {"commits": [{"added": ["src/a/b.py"], "modified": ["docs/x.md"]}, {"removed": ["setup.cfg"]}]}
+MAIN = {"ref": "refs/heads/main"}
+LABELLED = {
+    "action": "labeled",
+    "pull_request": {"labels": [{"name": "bug"}, {"name": "urgent"}], "base": {"ref": "main"}},
+    "issue": {"labels": [{"name": "bug"}, {}]},
+}
+PATTERNS += [
+    (github.push(paths=["src/**"]), "push", MAIN | FILES, True),
+    (github.push(paths=["src/*"]), "push", MAIN | FILES, False),
+    (github.push(paths=["**/b.py"]), "push", MAIN | FILES, True),
+    (github.push(paths=["**/setup.cfg"]), "push", MAIN | FILES, True),
+    (github.push(paths=["docs/?.md"]), "push", MAIN | FILES, True),
+    (github.push(paths=["docs/?.txt", "lib/**"]), "push", MAIN | FILES, False),
+    (github.push(paths=["lib/**"]), "push", {"ref": "refs/tags/v1"} | FILES, True),
+    (github.push(paths=["lib/**"]), "push", MAIN | {"commits": []}, True),
+    (github.push(paths=["lib/**"]), "push", MAIN | {"commits": "strange"}, True),
+    (github.push(branches="dev", paths=["src/**"]), "push", MAIN | FILES, False),
+    (github.push(when=lambda pushed: "x" in pushed.data), "push", MAIN, False),
+    (github.pull_request(labels=["urgent"]), "pull_request", LABELLED, True),
+    (github.pull_request(labels=["feature"]), "pull_request", LABELLED, False),
+    (github.pull_request(branches=["main"], actions="labeled"), "pull_request", LABELLED, True),
+    (github.pull_request(branches=["dev"]), "pull_request", LABELLED, False),
+    (github.issues(labels="bug"), "issues", LABELLED, True),
+]
+
+WHY_NOT: list[tuple[Pattern, dict[str, Any], str]] = [
+    (github.push(branches=["dev", "release/*"]), MAIN, "branch is 'main', not dev or release/*"),
+    (github.push(tags=["v*"]), MAIN, "branch is 'main', not any"),
+    (github.push(repository="octo/*"), MAIN, "repository is not there, not octo/*"),
+    (github.push(paths=["lib/**"]), MAIN | FILES, "none of 3 changed files is lib/**"),
+    (github.push(), MAIN | {"deleted": True}, "it deletes what it is pushed to"),
+    (github.push(when=lambda pushed: False), MAIN, "when says no"),
+    (github.event("push", **{"commits.added": "x"}), MAIN | FILES, "commits.added is 'src/a/b.py', not x"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "body", "why"), WHY_NOT)
+def test_a_pattern_tells_why_it_does_not_pick_an_event(pattern: Pattern, body: dict[str, Any], why: str) -> None:
+    pushed = event("push", body)
+    assert pattern.is_about(pushed)
+    assert pattern.why_not(pushed) == why
+
+
 @pytest.mark.parametrize(("pattern", "name", "body", "matches"), PATTERNS)
 def test_patterns_pick_what_they_say(pattern: Pattern, name: str, body: dict[str, Any], matches: bool) -> None:
     assert pattern.matches(event(name, body)) is matches
@@ -190,7 +234,8 @@ def test_nothing_but_unparseable_comes_out_of_a_delivery_of_which_one_part_is_st
 @pytest.mark.parametrize("sender", SENDERS, ids=str)
 def test_an_ordinary_delivery_becomes_the_event_that_it_tells_of(sender: Sender) -> None:
     parser = find(sender.parser)
-    received = Received(as_headers(sender.signed("d-1", sender.sent)), sender.sent)
+    body = sender.sent
+    received = Received(as_headers(sender.signed("d-1", body)), body)
     delivery = parser.scheme.verify(received, [sender.secret.encode()])
     parsed = parser.parse(delivery)
     assert not isinstance(parsed, Pong)

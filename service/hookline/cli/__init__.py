@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from hookline.cli import definitions, jobs, migrate, preflight, run, runs, schedules, send, settings, steer, workers
+from hookline.cli import (
+    definitions,
+    deliveries,
+    jobs,
+    migrate,
+    parsers,
+    preflight,
+    run,
+    runs,
+    schedules,
+    send,
+    settings,
+    steer,
+    workers,
+)  # fmt: skip
 from hookline.errors import HooklineError
 
 commands = typer.Typer(
@@ -22,7 +36,10 @@ commands.command()(migrate.migrate)
 commands.command()(send.send)
 steer.add_to(runs.commands)
 commands.add_typer(definitions.commands, name="definitions")
+commands.add_typer(deliveries.commands, name="deliveries")
+commands.command()(deliveries.explain)
 commands.add_typer(jobs.commands, name="jobs")
+commands.add_typer(parsers.commands, name="parsers")
 commands.add_typer(runs.commands, name="runs")
 commands.add_typer(schedules.commands, name="schedules")
 commands.command()(preflight.preflight)

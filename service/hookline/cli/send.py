@@ -10,11 +10,18 @@ from typing import Annotated
 import httpx
 import typer
 
+from hookline import codec
+from hookline.app import App
+from hookline.app import load as load_app
 from hookline.cli.client import UrlOption
 from hookline.client import Refused
 from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
+from hookline.ingress.intake import examine
 from hookline.ingress.parser import find
+from hookline.ingress.schemes import Received, Unsigned
+from hookline.ingress.signatures import as_headers
+from hookline.ingress.sources import Source
 from hookline.settings import load
 
 
@@ -28,6 +35,8 @@ def send(
     ] = None,
     source: Annotated[str | None, typer.Option(help="The source to send it to, if not named like the parser.")] = None,
     delivery: Annotated[str | None, typer.Option(help="The sender's id of the delivery; else a new one.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: tell what the jobs here would do.")] = False,
+    app: Annotated[str | None, typer.Option(help="For a dry run: package.module:app; else HOOKLINE_APP.")] = None,
     url: UrlOption = None,
 ) -> None:
     """Sign a payload as its sender does and post it; prints the answer, exits 1 if it is not 2xx."""
@@ -38,6 +47,11 @@ def send(
     key = secret or os.environ.get(f"HOOKLINE_{to.upper()}_SECRETS", "").split(",")[0].strip()
     headers = sender.headers_for(event, delivery or str(uuid7()), body)
     signature = sender.scheme.sign(key.encode(), body, headers) if key else {}
+    if dry_run:
+        _rehearse(
+            Source(to, sender, Unsigned(), ()), Received(as_headers(headers), body), load_app(app or settings.app)
+        )
+        return
     target = f"{settings.url.rstrip('/')}/webhooks/{to}"
     try:
         response = httpx.post(target, content=body, headers=headers | signature, timeout=30)
@@ -45,6 +59,18 @@ def send(
         raise Refused(f"{target} does not answer: {str(error) or type(error).__name__}") from None
     typer.echo(response.text)
     if response.is_error:
+        raise typer.Exit(1)
+
+
+def _rehearse(source: Source, received: Received, app: App) -> None:
+    """Print what would become of the delivery, and why; exits 1 if it would be quarantined."""
+    examined, pong = examine(source, received, app.latest)
+    typer.echo(f"{'pong' if pong else examined.status}  {examined.type}  {examined.reason or ''}".rstrip())
+    for each in codec.decode(examined.bindings):
+        typer.echo(f"  {each['job']}  {each['verdict']}  {each.get('why', '')}".rstrip())
+    for run in examined.runs:
+        typer.echo(f"  would run {run.job}" + (f" in scope {run.scope}" if run.scope else ""))
+    if examined.status == "quarantined":
         raise typer.Exit(1)
 
 

@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 
+import msgspec
+
 from hookline import codec, telemetry
 from hookline.app import App
 from hookline.codec import uuid7
-from hookline.errors import HooklineError, Unavailable
+from hookline.errors import HooklineError, InvalidInput, Unavailable
 from hookline.events import Trigger
 from hookline.ingress import bindings
 from hookline.jobs.connector import Connector, Item
+from hookline.jobs.job import Job
 from hookline.starts import asked_for
 from hookline.store import connectors, deliveries, runs
 from hookline.store.database import Connection, Database, transaction
@@ -164,23 +167,26 @@ def _key(item: Item) -> str:
     return text if len(text) <= LONGEST_KEY else f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _delivery(name: str, key: str, item: Item, jobs: Mapping[str, object]) -> NewDelivery:
+def _delivery(name: str, key: str, item: Item, jobs: Mapping[str, Job]) -> NewDelivery:
     """The event of an item, kept as what came in by way of the connector."""
     event = item.what
     assert not isinstance(event, Trigger)  # noqa: S101 - asked before
     id_ = uuid7()
-    started = bindings.started_by([event], jobs, id_, event.raw)  # type: ignore[arg-type]
+    bound = bindings.bind([event], jobs, id_, event.raw)
+    if bound.problem is not None:
+        raise InvalidInput(bound.problem)
     return NewDelivery(
         id=id_,
         source=f"connector:{name}",
         key=key,
         type=event.type,
-        status="accepted" if started else "ignored",
+        status="accepted" if bound.runs else "ignored",
         reason=None,
         secret="",
         headers=b"[]",
         body=event.raw,
         events=bindings.envelopes([event], event.raw),
         types=bindings.lineage([event]),
-        runs=started,
+        bindings=msgspec.json.encode(bound.verdicts),
+        runs=bound.runs,
     )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
+from msgspec.structs import replace
 
-from hookline import telemetry
+from hookline import codec, telemetry
 from hookline.app import App
 from hookline.codec import uuid7
-from hookline.errors import InvalidInput, Rejected, Unavailable, Unparseable
+from hookline.errors import Rejected, Unavailable, Unparseable
 from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
-from hookline.ingress.schemes import Received, Verified
+from hookline.ingress.schemes import Headers, Kept, Received, Verified
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
 from hookline.starts import asked_for
@@ -37,6 +40,8 @@ BATCH = 16
 Measured: while Postgres writes so many, this process is as long busy with as many more; larger batches make the
 two take turns, and a third of the rate is lost.
 """
+
+NOTHING = bindings.Bound((), ())
 
 LARGE = 262_144
 """Bytes; a larger body is examined in a thread, so that the loop goes on serving the others."""
@@ -85,16 +90,39 @@ class Intake:
             Unavailable: it could not be committed in time; it may be sent again.
         """
         try:
-            if len(received.body) > LARGE:
-                examined, pong = await asyncio.to_thread(examine, source, received, self._jobs)
-            else:
-                examined, pong = examine(source, received, self._jobs)
+            examined, pong = await self.examined(source, received)
         except Rejected as rejected:
             telemetry.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
         receipt = _receipt(await self._committed(examined), pong)
         _tell(source, examined, receipt)
         return receipt
+
+    async def replay(self, source: Source, kept: asyncpg.Record, id_: UUID) -> Receipt:
+        """Take a delivery that is kept in again, through today's parser and jobs.
+
+        A quarantined one becomes what it should have been; of another a new one is made, which starts new runs.
+
+        Args:
+            id_: of the delivery that is made; the same again makes no other.
+
+        Raises:
+            Unavailable: it could not be committed in time; it may be asked for again.
+        """
+        examined, pong = await self.examined(*remembered(source, kept))
+        if kept["status"] == "quarantined":
+            again = deliveries.under(replace(examined, key=kept["key"]), kept["id"])
+        else:
+            again = deliveries.under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
+        receipt = _receipt(await self._committed(again), pong)
+        _tell(source, again, receipt)
+        return receipt
+
+    async def examined(self, source: Source, received: Received) -> tuple[NewDelivery, Pong | None]:
+        """What `received` is and what it would start; nothing is written. Raises `Rejected`."""
+        if len(received.body) > LARGE:
+            return await asyncio.to_thread(examine, source, received, self._jobs)
+        return examine(source, received, self._jobs)
 
     async def start(self, trigger: Trigger) -> tuple[UUID, bool]:
         """Commit the run that `trigger` asks for; returns its id, and whether it is new.
@@ -167,7 +195,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     id_ = uuid7()
     identity = None
     status: Status = "quarantined"
-    runs_: tuple[NewRun, ...] = ()
+    bound = NOTHING
     events: tuple[Event, ...] = ()
     reason: str | None = None
     pong: Pong | None = None
@@ -176,14 +204,16 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
         parsed = source.parser.parse(verified)
         pong = parsed if isinstance(parsed, Pong) else None
         happened = () if isinstance(parsed, Pong) else tuple(parsed)
-        runs_ = bindings.started_by(happened, jobs, id_, verified.body)
-        events = tuple(each for each in happened if isinstance(each, Event))
-        status = "accepted" if runs_ else "ignored"
-    except (Unparseable, InvalidInput) as error:
+        bound = bindings.bind(happened, jobs, id_, verified.body)
+        reason = bound.problem
+        if reason is None:
+            events = tuple(each for each in happened if isinstance(each, Event))
+            status = "accepted" if bound.runs else "ignored"
+    except Unparseable as error:
         reason = str(error)[:500]
     except Exception as error:  # noqa: BLE001 - the delivery is kept, whatever its parser did
         telemetry.log.exception("parser.failed", source=source.name, delivery=id_)
-        reason = f"the parser or a binding failed: {type(error).__name__}"
+        reason = f"the parser failed: {type(error).__name__}"
     return (
         NewDelivery(
             id=id_,
@@ -198,10 +228,17 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
             events=bindings.envelopes(events, verified.body),
             types=bindings.lineage(events),
             mixed=identity is not None and not all(is_or_under(each.type, identity.type) for each in events),
-            runs=runs_,
+            bindings=msgspec.json.encode(bound.verdicts),
+            runs=bound.runs,
         ),
         pong,
     )
+
+
+def remembered(source: Source, kept: asyncpg.Record) -> tuple[Source, Received]:
+    """A delivery that is kept, as it came in; what proved it then proves it still."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in codec.decode(kept["headers"])]
+    return dataclasses.replace(source, scheme=Kept(kept["secret"])), Received(Headers(headers), kept["body"])
 
 
 def _key_of(verified: Verified) -> str:

@@ -176,6 +176,29 @@ class AnyOf(Scheme):
         return any(scheme.is_present(headers) for scheme in self._schemes)
 
 
+class Kept(Scheme):
+    """What was proven when it came, and is kept since.
+
+    Args:
+        secret: the fingerprint of the secret that matched then.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def verify(self, received: Received, secrets: Sequence[bytes]) -> Verified:  # noqa: ARG002 - no more are needed
+        """Whatever is kept."""
+        return Verified(received, self._secret, PROOF)
+
+    def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002 - none
+        """No headers."""
+        return {}
+
+    def is_present(self, headers: Headers) -> bool:  # noqa: ARG002 - nothing to look for
+        """Always."""
+        return True
+
+
 class Unsigned(Scheme):
     """No proof at all, for a source that says `unsigned` aloud."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import string
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,15 @@ from hookline.jobs.diagram import Diagram
 from hookline.jobs.retry import ONCE, Retry
 from hookline.jobs.schedule import Schedule
 
+ALONE = re.compile(r"{([^{}!:]+)}")
+"""A template that is nothing but what is at a path."""
+
 JobFunction = Callable[..., Awaitable[Any]]
 Scope = str | Callable[[Any], str | None] | None
 """A template over the fields of the input (`{repository}`), or a function of the input."""
+
+Input = Callable[[Event], Any] | Mapping[str, Any] | None
+"""A function of the event, or an object whose texts are templates; one that is `{path}` alone is what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class Job:
         schedules: when runs of it start by themselves.
         priority: of its runs, unless whoever starts one says another.
         correlate: what a run is about; at most one unfinished run is about the same.
+        idempotency_key: of an event, for which at most one run is ever created.
+        input: what a run is handed instead of the event that starts it.
     """
 
     name: str
@@ -53,7 +62,9 @@ class Job:
     scrub: Callable[[Any], Any] | None = None
     schedules: tuple[Schedule, ...] = ()
     correlate: Scope = None
-    priority: int = 0
+    priority: int | Callable[[Any], int] = 0
+    idempotency_key: Scope = None
+    input: Input = None
 
     def scheduled(self) -> list[tuple[str, Schedule]]:
         """Its schedules, each with its name."""
@@ -102,6 +113,27 @@ class Job:
         """What a run is about that `about`, an event or an input of JSON builtins, starts; raises `InvalidInput`."""
         return self._filled("correlation", self.correlate, about)
 
+    def key_of(self, event: Event) -> str | None:
+        """The idempotency key of a run that `event` starts; raises `InvalidInput`."""
+        return self._filled("idempotency key", self.idempotency_key, event)
+
+    def priority_of(self, about: Event | Any) -> int:
+        """The priority of a run that `about`, an event or an input of JSON builtins, starts."""
+        return self.priority(about) if callable(self.priority) else self.priority
+
+    def input_of(self, event: Event) -> Any:
+        """What a run that `event` starts is handed instead of it; only of a job with an `input`.
+
+        Raises:
+            InvalidInput: a template names a field that is not there.
+        """
+        if callable(self.input):
+            return self.input(event)
+        try:
+            return _rendered(event.lookup, self.input)
+        except LookupError as error:
+            raise InvalidInput(f"the input of job {self.name} needs more: {error}") from None
+
     def _filled(self, what: str, wanted: Scope, about: Event | Any) -> str | None:
         if wanted is None or callable(wanted):
             return None if wanted is None else wanted(about)
@@ -129,6 +161,18 @@ class _Template(string.Formatter):
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:  # noqa: ARG002
         return self._find(field_name), field_name
+
+
+def _rendered(find: Callable[[str], Any], wanted: Any) -> Any:
+    """`wanted` with its templates filled."""
+    if isinstance(wanted, Mapping):
+        return {name: _rendered(find, each) for name, each in wanted.items()}
+    if isinstance(wanted, list | tuple):
+        return [_rendered(find, each) for each in wanted]
+    if not isinstance(wanted, str):
+        return wanted
+    alone = ALONE.fullmatch(wanted)
+    return find(alone[1]) if alone else _Template(find).format(wanted)
 
 
 def input_type(function: JobFunction, name: str) -> Typed | None:

@@ -29,6 +29,8 @@ class NewDelivery(Struct, frozen=True):
         events: JSON, the envelopes of its events.
         types: the types of its events, and all that these are sub-types of.
         mixed: whether an event's type is not the delivery's, nor a sub-type of it.
+        bindings: JSON, what became of its events at each job.
+        replay_of: the delivery that it repeats, because somebody asked for that.
         runs: what it starts; each bears this delivery's id.
     """
 
@@ -44,6 +46,8 @@ class NewDelivery(Struct, frozen=True):
     events: bytes | None = None
     types: tuple[str, ...] = ()
     mixed: bool = False
+    bindings: bytes = b"[]"
+    replay_of: UUID | None = None
     runs: tuple[NewRun, ...] = ()
 
 
@@ -63,26 +67,26 @@ class Stored(Struct, frozen=True):
     runs: tuple[UUID, ...]
 
 
-_FRESH = """
+_GIVEN = "id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed, bindings, replay_of"
+
+_FRESH = f"""
 fresh as (
-    insert into hookline.deliveries
-           (id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed)
-    select id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed
+    insert into hookline.deliveries ({_GIVEN})
+    select {_GIVEN}
       from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::json[], $10::bytea[], $11::json[], $12::bool[])
-           as given (id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed)
+                  $9::json[], $10::bytea[], $11::json[], $12::bool[], $13::json[], $14::uuid[]) as given ({_GIVEN})
      order by source, key
     on conflict do nothing
     returning id
 )
-"""
+"""  # noqa: S608 - a constant
 
 STORE = f"""
 with {_FRESH},
 new as materialized (
-    select * from unnest($13::uuid[], $14::text[], $15::int[], $16::text[], $17::smallint[], $18::float8[],
-                         $19::text[], $20::uuid[], $21::smallint[], $22::json[], $23::json[], $24::uuid[],
-                         $25::uuid[], $26::bool[], $27::text[])
+    select * from unnest($15::uuid[], $16::text[], $17::int[], $18::text[], $19::smallint[], $20::float8[],
+                         $21::text[], $22::uuid[], $23::smallint[], $24::json[], $25::json[], $26::uuid[],
+                         $27::uuid[], $28::bool[], $29::text[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
                                      event_index, input, event, body_from, parent, attached, correlation, position)
      where delivery_id in (select id from fresh)
@@ -90,7 +94,7 @@ new as materialized (
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types from unnest($28::uuid[], $29::json[]) as happened (id, types) where id in (select id from fresh)
+    select id, types from unnest($30::uuid[], $31::json[]) as happened (id, types) where id in (select id from fresh)
     on conflict do nothing
     returning types
 )
@@ -121,13 +125,27 @@ select wanted.id as wanted, deliveries.id
 
 RECONSIDER = """
 update hookline.deliveries
-   set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[])
-       as given (id, status, reason, type, events, mixed)
+   set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed,
+       bindings = given.bindings
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[], $7::json[])
+       as given (id, status, reason, type, events, mixed, bindings)
  where deliveries.id = given.id and deliveries.status = 'quarantined'
 """
 
 RUNS_OF = "select delivery_id, id from hookline.runs where delivery_id = any($1) order by event_index, job"
+
+
+def under(new: NewDelivery, id_: UUID) -> NewDelivery:
+    """`new` and its runs, with `id_` for its id."""
+    return replace(new, id=id_, runs=tuple(replace(run, delivery=id_) for run in new.runs))
+
+
+KEPT = "select id, source, key, status, secret, headers, body from hookline.deliveries where id = $1"
+
+
+async def kept(connection: Connection, id_: UUID) -> asyncpg.Record | None:
+    """A delivery as it came; `None` if there is none."""
+    return await connection.fetchrow(KEPT, id_)
 
 
 async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stored]:
@@ -156,7 +174,7 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) 
     """What becomes of deliveries whose source and key, or whose id, are there already."""
     firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated))}
     again = {
-        each.id: _as_first(each, firsts[each.id]["id"])
+        each.id: under(each, firsts[each.id]["id"])
         for each in repeated
         if firsts[each.id]["same"] and firsts[each.id]["status"] == "quarantined"
     }
@@ -194,6 +212,8 @@ def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple
         [each.body for each in new],
         [each.events for each in new],
         [each.mixed for each in new],
+        [each.bindings for each in new],
+        [each.replay_of for each in new],
     )
 
 
@@ -207,10 +227,6 @@ def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
     return [e.id for e in new], [e.source for e in new], [e.key for e in new], [e.body for e in new]
 
 
-def _as_first(each: NewDelivery, first: UUID) -> NewDelivery:
-    return replace(each, id=first, runs=tuple(replace(run, delivery=first) for run in each.runs))
-
-
 async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> None:
     if again:
         await connection.execute(
@@ -221,6 +237,7 @@ async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> N
             [each.type for each in again],
             [each.events for each in again],
             [each.mixed for each in again],
+            [each.bindings for each in again],
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from hookline.codec import first_uuid7
 from hookline.store.database import Connection
 
 _RUN = """
@@ -88,7 +89,7 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
 
 
 DELIVERIES = """
-select id, source, key, type, status, reason, conflict_of, received_at, octet_length(body) as size,
+select id, source, key, type, status, reason, conflict_of, replay_of, received_at, octet_length(body) as size,
        array(select runs.id from hookline.runs
               where runs.delivery_id = deliveries.id order by event_index, job) as runs
   from hookline.deliveries
@@ -103,13 +104,53 @@ async def deliveries(
     *,
     source: str | None = None,
     status: str | None = None,
+    key: str | None = None,
+    type_: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: UUID | None = None,
     limit: int = 50,
 ) -> list[asyncpg.Record]:
-    """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before."""
+    """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before.
+
+    Args:
+        key: the sender's id of it; looked up quickly together with a source.
+        type_: its events' type, or a type that this is a sub-type of.
+        since: when it came at the earliest; its id tells, by the clock of the replica that took it.
+        until: up to when it came.
+    """
     by_status = ALARMING if status in ("quarantined", "conflict") else "status = {}"
-    clause, values = where({"source = {}": source, by_status: status, "id < {}": before})
+    clause, values = where(
+        {
+            "source = {}": source,
+            by_status: status,
+            "key = {} and conflict_of is null": key,
+            "(type = {0} or starts_with(type, {0} || '.'))": type_,
+            "id >= {}": since and first_uuid7(since),
+            "id < {}": min((each for each in (before, until and first_uuid7(until)) if each), default=None),
+        }
+    )
     return await connection.fetch(f"{DELIVERIES}{clause} order by id desc limit {int(limit)}", *values)
+
+
+DELIVERY = """
+select id, source, key, type, status, reason, conflict_of, replay_of, received_at, secret, headers, body, bindings,
+       events,
+       array(select replays.id from hookline.deliveries replays where replays.replay_of = deliveries.id order by id)
+           as replays
+  from hookline.deliveries where id = $1
+"""
+
+STARTED = """
+select id, job, version, state, event_index as event, scope, reason from hookline.runs
+ where delivery_id = $1 order by event_index, job
+"""
+
+
+async def delivery(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[asyncpg.Record]] | None:
+    """One delivery with all that is known of it, and the runs that it started; `None` if there is no such one."""
+    row = await connection.fetchrow(DELIVERY, id_)
+    return None if row is None else (row, await connection.fetch(STARTED, id_))
 
 
 IDS = "select id from hookline.runs"

@@ -20,6 +20,7 @@ from hookline.web import answers, problems
 from hookline.web.api.actions import Actions
 from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import Definitions
+from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
@@ -57,6 +58,7 @@ def application(
     steering = Steering(database, actions, inlet)
     bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
+    inbox = Inbox(database, intake, sources, inlet)
     listings = Listings(database, app.latest)
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, inlet, Timetable(app.latest))
@@ -96,7 +98,9 @@ def application(
                     Route("/schedules/{name}/{how}", schedules.switch, methods=["POST"]),
                     Route("/connectors", listings.connectors, methods=["GET"]),
                     Route("/workers", listings.workers, methods=["GET"]),
-                    Route("/deliveries", listings.deliveries, methods=["GET"]),
+                    Route("/deliveries", inbox.list, methods=["GET"]),
+                    Route("/deliveries/{id}", inbox.show, methods=["GET"]),
+                    Route("/deliveries/{id}/replay", inbox.replay, methods=["POST"]),
                 ],
                 middleware=[Middleware(Guard, tokens=tokens)],
             ),

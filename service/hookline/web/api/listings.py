@@ -1,4 +1,4 @@
-"""`/api/jobs`, `/api/workers` and `/api/deliveries`: what there is to look at besides runs."""
+"""`/api/jobs`, `/api/workers` and `/api/connectors`: what there is to look at besides runs and deliveries."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from hookline.jobs.job import Job
 from hookline.store import connectors, views, workers
 from hookline.store.database import Database
 from hookline.web import answers
-from hookline.web.api import parameters
 from hookline.web.problems import Problem
 
 RUNS_LOOKED_AT = 50
-
-STATUSES = ("accepted", "ignored", "quarantined", "conflict")
 
 
 class Listings:
@@ -83,17 +80,3 @@ class Listings:
         async with self._database.reading() as connection:
             rows = await workers.listed(connection)
         return answers.json({"workers": [dict(row) for row in rows]})
-
-    async def deliveries(self, request: Request) -> Response:
-        """`GET /api/deliveries?source=&status=`: the newest first, without headers and bodies."""
-        parameters.known(request, ("source", "status"))
-        page = parameters.page(request)
-        async with self._database.reading() as connection:
-            rows = await views.deliveries(
-                connection,
-                source=parameters.text(request, "source"),
-                status=parameters.one_of(request, "status", STATUSES),
-                before=page.before,
-                limit=page.limit,
-            )
-        return answers.json(answers.page("deliveries", [dict(row) for row in rows], page.limit))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from starlette.requests import Request
@@ -78,4 +79,18 @@ def seconds(request: Request, name: str, default: float, most: float) -> float:
         found = -1.0
     if not 0 <= found <= most:
         raise Problem(422, f"{name} is from 0 to {most:g} seconds, not {str(given)[:20]!r}")
+    return found
+
+
+def moment(request: Request, name: str) -> datetime | None:
+    """The moment `name`, if it is given; raises `Problem` 422 if it is none, or has no time zone."""
+    given = request.query_params.get(name)
+    if given is None:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 1970 <= found.year < 9999:
+        raise Problem(422, f"{name} is a moment with its time zone, as in 2026-11-21T12:00Z, not {given[:50]!r}")
     return found

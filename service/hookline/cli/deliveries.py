@@ -1,0 +1,175 @@
+"""`hookline deliveries`: see what came in, why it did what it did, and take it in again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_moment
+from hookline.codec import uuid7
+
+commands = typer.Typer(help="See what came in, and take it in again.", no_args_is_help=True)
+
+DeliveryArgument = Annotated[str, typer.Argument(help="The id of a delivery.", metavar="DELIVERY")]
+SourceOption = Annotated[str | None, typer.Option(help="Of this source.")]
+KeyOption = Annotated[str | None, typer.Option(help="With this id of the sender's.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Of this type of event, or a sub-type of it.")]
+StatusOption = Annotated[str | None, typer.Option(help="accepted, ignored, quarantined or conflict.")]
+SinceOption = Annotated[str | None, typer.Option(help="From this moment, as 2026-11-01T00:00Z.")]
+UntilOption = Annotated[str | None, typer.Option(help="Up to this moment.")]
+
+PAGE = 200
+COLOURS = {"accepted": "green", "ignored": "dim", "quarantined": "red", "conflict": "yellow"}
+VERDICTS = {"matched": "green", "filtered": "dim", "error": "red"}
+
+
+@commands.command("list")
+def list_(
+    source: SourceOption = None,
+    key: KeyOption = None,
+    type_: TypeOption = None,
+    status: StatusOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=PAGE, help="How many, at most.")] = 20,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List deliveries, the newest first."""
+    wanted = _wanted(source, key, type_, status, since, until)
+    told = Client(url, token).get("/api/deliveries", **wanted, limit=limit)
+    if json:
+        typer.echo(as_json(told))
+        return
+    table = Table(
+        Column("delivery", no_wrap=True), "received", "source", "type", "status", "runs", "reason",
+        box=None, header_style="bold", pad_edge=False,
+    )  # fmt: skip
+    for each in told["deliveries"]:
+        table.add_row(
+            each["id"],
+            each["received_at"][:19].replace("T", " "),
+            Text(each["source"]),
+            Text(each["type"]),
+            Text(each["status"], COLOURS[each["status"]]),
+            str(len(each["runs"])),
+            Text(each["reason"] or "", overflow="ellipsis", no_wrap=True),
+        )
+    Console().print(table)
+
+
+@commands.command()
+def show(
+    delivery: DeliveryArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False
+) -> None:
+    """Show a delivery: its headers and body, what each job made of it, and its runs."""
+    told = Client(url, token).get(f"/api/deliveries/{delivery}")
+    if json:
+        typer.echo(as_json(told))
+        return
+    console = Console()
+    _head(console, told)
+    _verdicts(console, told["bindings"] or ())
+    for name, value in told["headers"]:
+        console.print(Text(_harmless(f"{name}: {value}"), "dim"))
+    console.print()
+    console.print(Text(_harmless(told.get("body", "(binary; --json tells it as base64)"))))
+
+
+def explain(delivery: DeliveryArgument, now: Annotated[bool, typer.Option(help="By today's code; else as it was then.")]
+            = False, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:  # fmt: skip
+    """Tell why a delivery started the runs that it did, and no others."""
+    client = Client(url, token)
+    told = client.get(f"/api/deliveries/{delivery}")
+    if now:
+        told |= client.post(f"/api/deliveries/{delivery}/replay", {"dry_run": True}) | {"id": told["id"]}
+    if json:
+        typer.echo(as_json({name: told.get(name) for name in ("id", "status", "type", "reason", "bindings", "runs")}))
+        return
+    console = Console()
+    _head(console, told)
+    _verdicts(console, told["bindings"] or ())
+
+
+@commands.command()
+def replay(
+    deliveries: Annotated[list[str] | None, typer.Argument(help="Their ids; else all that fit.")] = None,
+    source: SourceOption = None,
+    key: KeyOption = None,
+    type_: TypeOption = None,
+    status: StatusOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; else only tell what would come of it.")] = False,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Take deliveries in again, the oldest first, through today's parsers and jobs.
+
+    A quarantined one is tried again; of another a new delivery is made, which starts new runs.
+    """
+    client = Client(url, token)
+    wanted = _wanted(source, key, type_, status, since, until)
+    if not deliveries and not any(wanted.values()):
+        raise typer.BadParameter("say which: ids, or what they have in common, such as --status quarantined")
+    console = Console()
+    for id_ in deliveries or reversed(list(_fitting(client, wanted))):
+        body = {"id": str(uuid7()), "dry_run": not yes}
+        told = client.post(f"/api/deliveries/{id_}/replay", body)
+        runs = ", ".join(each["job"] for each in told["runs"]) if not yes else f"{len(told['runs'])} runs"
+        console.print(Text(f"{id_}  {told['status']}  {runs or told['reason'] or 'nothing'}"))
+    if not yes:
+        console.print("add --yes to do it")
+
+
+def _harmless(text: str) -> str:
+    """`text` without what a terminal would take for a command."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def _wanted(
+    source: str | None, key: str | None, type_: str | None, status: str | None, since: str | None, until: str | None
+) -> dict[str, str | None]:
+    return {
+        "source": source,
+        "key": key,
+        "type": type_,
+        "status": status,
+        "since": since and given_moment(since),
+        "until": until and given_moment(until),
+    }
+
+
+def _fitting(client: Client, wanted: Mapping[str, str | None]) -> Iterator[str]:
+    """The ids of those that fit, the newest first, but for replays, which are there because of others."""
+    cursor = None
+    while True:
+        told = client.get("/api/deliveries", **wanted, limit=PAGE, cursor=cursor)
+        yield from (each["id"] for each in told["deliveries"] if each["replay_of"] is None)
+        if (cursor := told["next"]) is None:
+            return
+
+
+def _head(console: Console, told: Mapping[str, Any]) -> None:
+    console.print(Text.assemble((told["status"], COLOURS[told["status"]]), f"  {told['type']}  {told['id']}"))
+    if told["reason"]:
+        console.print(Text(told["reason"], "red"))
+    for run in told["runs"]:
+        console.print(Text("  ".join(str(run[name]) for name in ("job", "id", "state") if name in run)))
+
+
+def _verdicts(console: Console, bindings: Sequence[Mapping[str, Any]]) -> None:
+    if not bindings:
+        console.print("no job is on events of this type")
+        return
+    table = Table(Column("job", no_wrap=True), "event", "verdict", "why", box=None, header_style="bold", pad_edge=False)
+    for each in bindings:
+        verdict = Text(each["verdict"], VERDICTS[each["verdict"]])
+        table.add_row(f"{each['job']}@{each['version']}", str(each["event"]), verdict, Text(each.get("why") or ""))
+    console.print(table)
