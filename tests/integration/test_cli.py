@@ -13,9 +13,11 @@ import pytest
 from tests.conftest import of_database
 from tests.support import PUSH, SECRET, on_site
 
-from hookline import App, Context, step
+from hookline import App, Context, Event, step
 from hookline.store import migrate
+from hookline_parsers import github
 
+BEARER = {"Authorization": "Bearer t0ken"}
 ROOT = Path(__file__).parents[2]
 SERVE = ["serve", "examples.deploy:app", "--port", "0"]
 
@@ -44,6 +46,54 @@ async def execute(dsn: str, statements: str) -> None:
 @step
 async def double(x: int) -> int:
     return 2 * x
+
+
+async def test_deliveries_are_listed_shown_explained_and_replayed(dsn: str, tmp_path: Path) -> None:
+    app = App()
+
+    @app.job(on=github.push(branches=["dev"]))
+    async def work(ctx: Context, event: Event) -> None: ...
+
+    async with on_site(app, dsn, tokens=["t0ken"]) as site:
+        service = {"URL": str(site.client.base_url), "TOKEN": "t0ken"}
+        first = (await site.push("guid-1")).json()["delivery"]
+        hostile = (await site.push("guid-2", b"\x1b]0;title\x07")).json()["delivery"]
+
+        status, out, _ = await hookline("deliveries", "list", "--type", "github.push", **service)
+        assert (status, first in out, hostile in out) == (0, True, False)
+        status, out, _ = await hookline("explain", first, **service)
+        assert (status, "branch is 'main', not dev" in out) == (0, True)
+        status, out, _ = await hookline("explain", first, "--now", "--json", **service)
+        assert json.loads(out)["bindings"][0]["verdict"] == "filtered"
+        status, out, _ = await hookline("deliveries", "show", first, **service)
+        assert (status, "x-github-event: push" in out, '"octo/site"' in out) == (0, True, True)
+        status, out, _ = await hookline("deliveries", "show", hostile, **service)
+        assert (status, "\x1b" in out, "]0;title" in out) == (0, False, True)
+
+        status, out, _ = await hookline("deliveries", "replay", "--status", "ignored", **service)
+        assert (status, f"{first}  ignored" in out, "--yes" in out) == (0, True, True)
+        assert len((await site.client.get("/api/deliveries", headers=BEARER)).json()["deliveries"]) == 2
+        assert (await hookline("deliveries", "replay", first, "--yes", **service))[0] == 0
+        assert len((await site.client.get("/api/deliveries", headers=BEARER)).json()["deliveries"]) == 3
+        status, _, err = await hookline("deliveries", "replay", "--yes", **service)
+        assert (status, "say which" in err) == (2, True)
+
+
+async def test_a_dry_run_tells_what_a_webhook_would_start_here_and_sends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "push.json").write_bytes(PUSH)
+    (tmp_path / "bad.json").write_bytes(b"{")
+    dry = ("--dry-run", "--app", "examples.deploy:app")
+    status, out, _ = await hookline("send", "github", "push", "-f", str(tmp_path / "push.json"), *dry)
+    assert (status, "deploy  matched" in out, "would run deploy in scope octo/site" in out) == (0, True, True)
+    status, out, _ = await hookline("send", "github", "push", "-f", str(tmp_path / "bad.json"), *dry)
+    assert (status, out.startswith("quarantined  unknown  the payload is not a JSON object")) == (1, True)
+
+
+async def test_parsers_are_listed_and_checked() -> None:
+    status, out, _ = await hookline("parsers", "list")
+    assert (status, "pagerduty" in out, "application/cloudevents-batch+json" in out) == (0, True, True)
+    status, out, _ = await hookline("parsers", "check")
+    assert (status, "parsers load" in out) == (0, True)
 
 
 async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: Path) -> None:

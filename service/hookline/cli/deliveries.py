@@ -48,18 +48,17 @@ def list_(
         typer.echo(as_json(told))
         return
     table = Table(
-        Column("delivery", no_wrap=True), "received", "source", "type", "status", "runs", "reason",
+        Column("delivery", min_width=36), Column("received", min_width=11), Column("status", min_width=11),
+        Column("runs", min_width=4, justify="right"), Column("event", overflow="fold"),
         box=None, header_style="bold", pad_edge=False,
     )  # fmt: skip
     for each in told["deliveries"]:
         table.add_row(
             each["id"],
-            each["received_at"][:19].replace("T", " "),
-            Text(each["source"]),
-            Text(each["type"]),
+            each["received_at"][5:16].replace("T", " "),
             Text(each["status"], COLOURS[each["status"]]),
             str(len(each["runs"])),
-            Text(each["reason"] or "", overflow="ellipsis", no_wrap=True),
+            Text(_event(each)),
         )
     Console().print(table)
 
@@ -77,9 +76,9 @@ def show(
     _head(console, told)
     _verdicts(console, told["bindings"] or ())
     for name, value in told["headers"]:
-        console.print(Text(_harmless(f"{name}: {value}"), "dim"))
+        console.print(Text(_harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
     console.print()
-    console.print(Text(_harmless(told.get("body", "(binary; --json tells it as base64)"))))
+    console.print(Text(_harmless(told.get("body", "(binary; --json tells it as base64)"))), soft_wrap=True)
 
 
 def explain(delivery: DeliveryArgument, now: Annotated[bool, typer.Option(help="By today's code; else as it was then.")]
@@ -122,10 +121,16 @@ def replay(
     for id_ in deliveries or reversed(list(_fitting(client, wanted))):
         body = {"id": str(uuid7()), "dry_run": not yes}
         told = client.post(f"/api/deliveries/{id_}/replay", body)
-        runs = ", ".join(each["job"] for each in told["runs"]) if not yes else f"{len(told['runs'])} runs"
-        console.print(Text(f"{id_}  {told['status']}  {runs or told['reason'] or 'nothing'}"))
+        started = ", ".join(map(str, told["runs"]) if yes else (each["job"] for each in told["runs"]))
+        console.print(Text(f"{id_}  {told['status']}  {started or told['reason'] or ''}"), soft_wrap=True)
     if not yes:
         console.print("add --yes to do it")
+
+
+def _event(told: Mapping[str, Any]) -> str:
+    """Of which type it is, of which source if that is named otherwise, and what is wrong."""
+    of = "" if told["type"].startswith(told["source"]) else f"{told['source']}: "
+    return f"{of}{told['type']}" + (f" ({told['reason']})" if told["reason"] else "")
 
 
 def _harmless(text: str) -> str:
