@@ -13,7 +13,7 @@ from typing import Any
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import AnyOf, Token, Verified
 from hookline.ingress.signatures import StandardWebhooks
-from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, words
+from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, with_action, words
 
 NOBODY = "0" * 40
 
@@ -55,8 +55,7 @@ def _type(delivery: Verified) -> str:
     if kind is None:  # some system hooks say it in the header alone
         kind = words((delivery.headers.text("X-Gitlab-Event") or "").removesuffix(" Hook"))
     action = at(body, "object_attributes", "action") or body.get("action")
-    kind = name_of(kind)
-    return f"gitlab.{kind}.{action}" if isinstance(action, str) and action.isidentifier() else f"gitlab.{kind}"
+    return with_action(f"gitlab.{name_of(kind)}", action)
 
 
 def _fields(body: dict[str, Any]) -> dict[str, Any]:

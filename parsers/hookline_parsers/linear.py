@@ -12,7 +12,7 @@ from hookline.errors import Rejected, Unparseable
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Fresh, Hmac
-from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, words
+from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, with_action, words
 
 MINUTE = 60.0
 
@@ -68,9 +68,7 @@ parser = Linear()
 
 def _type(delivery: Verified) -> str:
     body = payload(delivery)
-    thing = _snake(name_of(body.get("type")))
-    action = body.get("action")
-    return f"linear.{thing}.{words(action)}" if isinstance(action, str) and words(action) else f"linear.{thing}"
+    return with_action(f"linear.{_snake(name_of(body.get('type')))}", body.get("action"))
 
 
 def _snake(name: str) -> str:

@@ -18,6 +18,9 @@ KEY = re.compile(r"[!-~]{1,200}")
 NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 """What an event's name may look like."""
 
+ACTION = re.compile(r"[A-Za-z0-9_-]{1,100}")
+"""What an action's name may look like."""
+
 Names = str | Iterable[str] | None
 """A glob, or several, of which one must match."""
 
@@ -50,6 +53,11 @@ def name_of(given: object) -> str:
     if not isinstance(given, str) or not NAME.fullmatch(given):
         raise Unparseable("there is no usable name of the event")
     return given
+
+
+def with_action(type_: str, action: object) -> str:
+    """The type of what was done, if it is told in a word."""
+    return f"{type_}.{action}" if isinstance(action, str) and ACTION.fullmatch(action) else type_
 
 
 def at(data: Any, *path: str | int) -> Any:

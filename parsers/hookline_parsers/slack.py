@@ -15,7 +15,7 @@ from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Fresh, Hmac
-from hookline_parsers.payload import Names, at, decoded, fields, key_of, name_of, payload, picked
+from hookline_parsers.payload import Names, at, decoded, fields, key_of, name_of, payload, picked, with_action
 
 FORM = "application/x-www-form-urlencoded"
 STAMP = "X-Slack-Request-Timestamp"
@@ -80,9 +80,7 @@ def _form(body: bytes) -> dict[str, Any]:
 
 def _type(body: dict[str, Any]) -> str:
     if body.get("type") == "event_callback":
-        kind, subtype = at(body, "event", "type"), at(body, "event", "subtype")
-        name = name_of(kind)
-        return f"slack.{name}.{subtype}" if isinstance(subtype, str) and subtype.isidentifier() else f"slack.{name}"
+        return with_action(f"slack.{name_of(at(body, 'event', 'type'))}", at(body, "event", "subtype"))
     if "command" in body and "type" not in body:
         return "slack.command"
     return f"slack.{name_of(body.get('type'))}"
