@@ -13,7 +13,7 @@ ROOTS = {"hookline": ROOT / "service" / "hookline", "hookline_parsers": ROOT / "
 VOCABULARY = "vocabulary"
 """What the modules are called together that anybody may import."""
 
-ALONE = {"app", "client", "conformance", "learning", "parsing", "starts", "timetable", "embedded", "testing"}
+ALONE = {"app", "client", "conformance", "learning", "loading", "parsing", "starts", "timetable", "embedded", "testing"}
 """Modules beside the folders that are no vocabulary."""
 
 

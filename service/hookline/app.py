@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from hookline.codec import Typed
 from hookline.errors import ConfigurationError, InvalidInput, UnknownJob
@@ -18,8 +14,9 @@ from hookline.jobs.connector import Connector, Stream
 from hookline.jobs.context import Context
 from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
-from hookline.jobs.job import Input, Job, JobFunction, Scope, input_type, offer
-from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
+from hookline.jobs.job import Job, JobFunction, input_type, offer
+from hookline.jobs.options import Hook, JobOptions
+from hookline.jobs.retry import ONCE, seconds
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
 
@@ -27,9 +24,6 @@ F = TypeVar("F", bound=JobFunction)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Hook = str | JobFunction | None
-"""A job, by its name or its function."""
 
 
 class Written(Protocol):
@@ -57,55 +51,6 @@ class Written(Protocol):
 
 
 W = TypeVar("W", bound=Written)
-
-
-class JobOptions(TypedDict, total=False):
-    """How a job is started, and what becomes of its runs.
-
-    Args:
-        on: the events that start a run of it.
-        version: raise it when the order or the names of its steps change; a run keeps the version that it was created
-            with, so keep the old one declared until its runs have ended.
-        scope: runs with the same scope run one at a time, in the order in which they were created.
-        priority: higher runs are claimed first, -100 to 100, or a function of the event or input that says so; whoever
-            starts a run may say another.
-        input: what a run is handed instead of the event that starts it: a function of the event, or an object whose
-            texts are templates like `scope`, as in `{"sha": "{after}"}`.
-        idempotency_key: at most one run is ever created for it, whatever events it comes of; a template or a function
-            like `scope`.
-        correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
-            whoever asks for another about the same is told of that one.
-        retry: when a run that failed is tried again, from the step that failed.
-        timeout: from the first claim of a run to its end; a number is in seconds.
-        on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
-        pause_after_errors: pause a run after so many failures, each tried again as `retry` says.
-        resume_after: let a run that was so paused go on by itself; a number is in seconds.
-        on_completed: a job, by its name or function, that is started when a run has succeeded; its input is
-            `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
-            `on_data_deleted`.
-        scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
-        schedule: when runs of it start by themselves: cron's fields, a Schedule, or several of them.
-    """
-
-    on: Pattern | Iterable[Pattern]
-    version: int
-    scope: Scope
-    priority: int | Callable[[Any], int]
-    input: Input
-    idempotency_key: Scope
-    correlate: Scope
-    retry: Retry
-    timeout: Seconds | None
-    on_error: Literal["fail", "pause"]
-    pause_after_errors: int | None
-    resume_after: Seconds | None
-    on_completed: Hook
-    on_failed: Hook
-    on_paused: Hook
-    on_cancelled: Hook
-    on_data_deleted: Hook
-    scrub: Callable[[Any], Any] | None
-    schedule: str | Schedule | Iterable[Schedule]
 
 
 HOOKS = ("completed", "failed", "paused", "cancelled", "data_deleted")
@@ -223,6 +168,7 @@ class App:
         timeout, resume_after = options.get("timeout"), options.get("resume_after")
         retry, errors = options.get("retry", ONCE), options.get("pause_after_errors")
         hooks: dict[str, Hook] = {what: cast("Hook", options.get(f"on_{what}")) for what in HOOKS}
+        # a hook or a child may be told by its function, which mypy does not let bear a mark
         function.hookline_job = named  # type: ignore[attr-defined]
         job = Job(
             name=named,
@@ -321,41 +267,3 @@ def _name_of(hook: str | JobFunction) -> str:
     if named is None:
         raise ConfigurationError(f"{hook!r} is not a job: declare it with @app.job(), or give its name")
     return str(named)
-
-
-def load(reference: str | None) -> App:
-    """The App at `module:attribute`, or without a reference all that are installed as `hookline.apps`.
-
-    Raises:
-        ConfigurationError: there is no such thing, it is not an App, or nothing is installed.
-    """
-    if reference is not None:
-        named = _import(reference)
-        named.check()
-        return named
-    found = App()
-    for point in entry_points(group="hookline.apps"):
-        found.include(_import(point.value))
-    if not found.latest:
-        raise ConfigurationError(
-            "there is no application to run: name one, as in `hookline dev package.module:app`, or set HOOKLINE_APP"
-        )
-    found.check()
-    return found
-
-
-def _import(reference: str) -> App:
-    module, _, attribute = reference.partition(":")
-    if not module or not attribute:
-        raise ConfigurationError(f"an application is named like `package.module:app`, not {reference!r}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        app = getattr(importlib.import_module(module), attribute)
-    except ConfigurationError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(f"cannot load application {reference}: {error!r}") from error
-    if not isinstance(app, App):
-        raise ConfigurationError(f"{reference} is not a hookline App but a {type(app).__name__}")
-    return app

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline import App, Context, Event, Fatal, Retry, app, step
+from hookline import App, Context, Event, Fatal, Retry, loading, step
 from hookline.codec import Typed, Undecodable, decode, encode, uuid7
 from hookline.engine import decide
 from hookline.errors import ConfigurationError, InvalidInput, StepFailed, UnknownJob
@@ -79,15 +79,15 @@ def test_a_scope_is_filled_from_fields_and_reaches_nothing_else() -> None:
 )
 def test_an_application_that_is_not_there_is_said_clearly(reference: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        app.load(reference)
+        loading.load(reference)
 
 
 def test_without_a_reference_all_installed_applications_are_loaded_together(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint(name, f"examples.{name}:app", "hookline.apps") for name in ("deploy",)]
-    monkeypatch.setattr(app, "entry_points", lambda group: points if group == "hookline.apps" else [])
-    assert [job.offer for job in app.load(None)] == ["deploy@1"]
-    monkeypatch.setattr(app, "entry_points", lambda group: points * 2)
-    assert [job.offer for job in app.load(None)] == ["deploy@1"]
+    monkeypatch.setattr(loading, "entry_points", lambda group: points if group == "hookline.apps" else [])
+    assert [job.offer for job in loading.load(None)] == ["deploy@1"]
+    monkeypatch.setattr(loading, "entry_points", lambda group: points * 2)
+    assert [job.offer for job in loading.load(None)] == ["deploy@1"]
 
 
 def test_step_options_add_up_and_the_step_is_still_its_function() -> None:

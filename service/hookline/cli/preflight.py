@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hookline import embedded, telemetry
-from hookline.app import App, load
+from hookline.app import App
 from hookline.cli.run import DataOption
 from hookline.engine.preflight import Divergence, check
+from hookline.loading import load
 from hookline.settings import load as load_settings
 from hookline.store.database import Database
 

@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hookline import app as applications
-from hookline import embedded, telemetry
+from hookline import embedded, loading, telemetry
 from hookline.cli import workforce
 from hookline.cli.process import Process, leave, prepare
 from hookline.errors import ConfigurationError
@@ -39,7 +38,7 @@ def dev(app: AppArgument = None, host: HostOption = None, port: PortOption = Non
         log_level="debug" if "HOOKLINE_LOG_LEVEL" not in os.environ else None,
     )
     telemetry.configure(settings)
-    application = applications.load(settings.app)
+    application = loading.load(settings.app)
     listening = listen(settings.host, settings.port)
     with _database(settings, migrating=True) as (dsn, data_directory):
         Process(settings, application, dsn, listening, engine=True, embedded_at=data_directory).run()
@@ -64,7 +63,7 @@ def serve(
         raise ConfigurationError("--no-http with --no-engine leaves nothing to do")
     if http and not settings.api_tokens:
         raise ConfigurationError("HOOKLINE_API_TOKENS is not set: `serve` does not open its API to everybody")
-    application = applications.load(settings.app)
+    application = loading.load(settings.app)
     if fd is None:
         listening = listen(settings.host, settings.port) if http else None
     else:

@@ -12,7 +12,6 @@ import typer
 
 from hookline import codec
 from hookline.app import App
-from hookline.app import load as load_app
 from hookline.cli.client import UrlOption
 from hookline.client import Refused
 from hookline.codec import uuid7
@@ -22,6 +21,7 @@ from hookline.ingress.parser import find
 from hookline.ingress.schemes import Received, Unsigned
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source
+from hookline.loading import load as load_app
 from hookline.settings import load
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hookline import codec
 from hookline.engine import patterns
 from hookline.engine.journal import Journal
+from hookline.engine.services import Services
 from hookline.events import Event
 from hookline.jobs.call import WaitForEvent
 from hookline.store import waits
-
-if TYPE_CHECKING:
-    from hookline.engine.execution import Services
 
 LOOK_AT_ONCE = 100
 """Deliveries in one look back."""

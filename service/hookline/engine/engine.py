@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from hookline import telemetry
 from hookline.engine import decide
-from hookline.engine.execution import Execution, Services
+from hookline.engine.execution import Execution
 from hookline.engine.journal import Journal
+from hookline.engine.services import Services
 from hookline.errors import GivenBack
 from hookline.jobs.job import Job, offer
 from hookline.store.claims import Claim

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -14,8 +12,8 @@ from msgspec.structs import replace
 from hookline import codec
 from hookline.engine import decide
 from hookline.engine.journal import Journal
-from hookline.engine.ledger import Ledger
 from hookline.engine.parking import Parking
+from hookline.engine.services import Services
 from hookline.engine.steps import Steps
 from hookline.engine.waits import Waits
 from hookline.errors import Cancelled, GivenBack, Interrupt, Paused, Suspended, TimedOut
@@ -36,32 +34,10 @@ from hookline.jobs.context import Context
 from hookline.jobs.job import Job
 from hookline.jobs.step import Poll, StepCall, Undo
 from hookline.store.claims import Claim
-from hookline.store.database import Database
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 
 Handler = Callable[[Any, Record | None], Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all executions of a worker share.
-
-    Args:
-        jobs: the latest version of each, by name, which children and hooks are runs of.
-        threads: where steps that are plain functions run.
-        address: the URL of a callback of a run, by its key.
-        always_replay: whether a run is given back after each call that it makes, to prove that it can be replayed.
-        rehearsing: whether only what is recorded is replayed, to see whether the job still asks for it.
-    """
-
-    jobs: Mapping[str, Job]
-    ledger: Ledger
-    database: Database
-    threads: Executor
-    address: Callable[[Any, str], str]
-    always_replay: bool = False
-    rehearsing: bool = False
 
 
 class Execution:

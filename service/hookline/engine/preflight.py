@@ -10,9 +10,10 @@ from uuid import UUID
 from hookline.app import App
 from hookline.codec import uuid7
 from hookline.engine import decide
-from hookline.engine.execution import Execution, Services
+from hookline.engine.execution import Execution
 from hookline.engine.journal import Journal
 from hookline.engine.ledger import Ledger
+from hookline.engine.services import Services
 from hookline.jobs.job import Job, offer
 from hookline.store import claims, journal
 from hookline.store.claims import Claim

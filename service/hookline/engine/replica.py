@@ -12,10 +12,10 @@ from hookline import telemetry, tickets
 from hookline.app import App
 from hookline.codec import uuid7
 from hookline.engine.engine import Engine
-from hookline.engine.execution import Services
 from hookline.engine.heartbeat import Heartbeat
 from hookline.engine.ledger import Ledger
 from hookline.engine.scheduler import Scheduler
+from hookline.engine.services import Services
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import LeaseLost, Unavailable
 from hookline.learning import learn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from hookline.engine import decide, patterns
 from hookline.engine.arrivals import Arrivals
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
+from hookline.engine.services import Services
 from hookline.errors import InvalidInput, SignalRefused
 from hookline.events import Event, Trigger
 from hookline.jobs.call import Call, Child, Send, Sleep, WaitForCallback, WaitForEvent, WaitForSignal
@@ -22,9 +23,6 @@ from hookline.jobs.callback import CallbackFailed
 from hookline.starts import asked_for
 from hookline.store.journal import Outcome, Record
 from hookline.store.signals import Found, NewSignal, Want
-
-if TYPE_CHECKING:
-    from hookline.engine.execution import Services
 
 LOOKED = b'{"looked":true}'
 """What is recorded of a wait for events once it has looked back: whatever came later is brought to it."""

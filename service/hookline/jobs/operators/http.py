@@ -146,39 +146,31 @@ class HttpRequest:
         return {"status": status, "headers": dict(response.headers), "body": _body(response, body)}
 
 
-class Get(HttpRequest):
+class _Verb(HttpRequest):
+    """A request whose method is its class's name."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(type(self).__name__.upper(), url, **options)
+
+
+class Get(_Verb):
     """A `GET`: see `HttpRequest`."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("GET", url, **options)
 
-
-class Post(HttpRequest):
+class Post(_Verb):
     """A `POST`: see `HttpRequest`."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("POST", url, **options)
 
-
-class Put(HttpRequest):
+class Put(_Verb):
     """A `PUT`: see `HttpRequest`."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("PUT", url, **options)
 
-
-class Patch(HttpRequest):
+class Patch(_Verb):
     """A `PATCH`: see `HttpRequest`."""
 
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("PATCH", url, **options)
 
-
-class Delete(HttpRequest):
+class Delete(_Verb):
     """A `DELETE`: see `HttpRequest`."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        super().__init__("DELETE", url, **options)
 
 
 @cache

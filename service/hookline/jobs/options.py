@@ -1,0 +1,63 @@
+"""Options: how a job is started, and what becomes of its runs, as they are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypedDict
+
+from hookline.events import Pattern
+from hookline.jobs.job import Input, JobFunction, Scope
+from hookline.jobs.retry import Retry, Seconds
+from hookline.jobs.schedule import Schedule
+
+Hook = str | JobFunction | None
+"""A job, by its name or its function."""
+
+
+class JobOptions(TypedDict, total=False):
+    """How a job is started, and what becomes of its runs.
+
+    Args:
+        on: the events that start a run of it.
+        version: raise it when the order or the names of its steps change; a run keeps the version that it was created
+            with, so keep the old one declared until its runs have ended.
+        scope: runs with the same scope run one at a time, in the order in which they were created.
+        priority: higher runs are claimed first, -100 to 100, or a function of the event or input that says so; whoever
+            starts a run may say another.
+        input: what a run is handed instead of the event that starts it: a function of the event, or an object whose
+            texts are templates like `scope`, as in `{"sha": "{after}"}`.
+        idempotency_key: at most one run is ever created for it, whatever events it comes of; a template or a function
+            like `scope`.
+        correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
+            whoever asks for another about the same is told of that one.
+        retry: when a run that failed is tried again, from the step that failed.
+        timeout: from the first claim of a run to its end; a number is in seconds.
+        on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.
+        pause_after_errors: pause a run after so many failures, each tried again as `retry` says.
+        resume_after: let a run that was so paused go on by itself; a number is in seconds.
+        on_completed: a job, by its name or function, that is started when a run has succeeded; its input is
+            `{"run", "job", "version", "state", "reason"}`. So are `on_failed`, `on_paused`, `on_cancelled` and
+            `on_data_deleted`.
+        scrub: makes of an input what may be kept of it when an operator has a run's data deleted.
+        schedule: when runs of it start by themselves: cron's fields, a Schedule, or several of them.
+    """
+
+    on: Pattern | Iterable[Pattern]
+    version: int
+    scope: Scope
+    priority: int | Callable[[Any], int]
+    input: Input
+    idempotency_key: Scope
+    correlate: Scope
+    retry: Retry
+    timeout: Seconds | None
+    on_error: Literal["fail", "pause"]
+    pause_after_errors: int | None
+    resume_after: Seconds | None
+    on_completed: Hook
+    on_failed: Hook
+    on_paused: Hook
+    on_cancelled: Hook
+    on_data_deleted: Hook
+    scrub: Callable[[Any], Any] | None
+    schedule: str | Schedule | Iterable[Schedule]
