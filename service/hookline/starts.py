@@ -55,6 +55,7 @@ def asked_for(
         idempotency_key=text("idempotency key", trigger.idempotency_key),
         delivery=delivery,
         event_index=index,
+        policy=job.policy,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict
 
 from hookline.events import Pattern
-from hookline.jobs.job import Input, JobFunction, Scope
+from hookline.jobs.job import Input, JobFunction, Policy, Scope
 from hookline.jobs.retry import Retry, Seconds
 from hookline.jobs.schedule import Schedule
 
@@ -22,6 +22,9 @@ class JobOptions(TypedDict, total=False):
         version: raise it when the order or the names of its steps change; a run keeps the version that it was created
             with, so keep the old one declared until its runs have ended.
         scope: runs with the same scope run one at a time, in the order in which they were created.
+        policy: what becomes of the others in the scope when a run comes: `queue`, they go first; `cancel_running`, it
+            takes the place of all; `replace_waiting`, of those that have not begun, so that fifty events make one run;
+            `skip`, it goes again if anybody is there.
         priority: higher runs are claimed first, -100 to 100, or a function of the event or input that says so; whoever
             starts a run may say another.
         input: what a run is handed instead of the event that starts it: a function of the event, or an object whose
@@ -45,6 +48,7 @@ class JobOptions(TypedDict, total=False):
     on: Pattern | Iterable[Pattern]
     version: int
     scope: Scope
+    policy: Policy
     priority: int | Callable[[Any], int]
     input: Input
     idempotency_key: Scope

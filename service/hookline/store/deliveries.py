@@ -155,7 +155,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
     """
     wanted = [run for each in new for run in each.runs]
-    async with scopes.filling(connection, ((run.job, run.scope) for run in wanted if run.scope is not None)):
+    async with scopes.filling(connection, runs.newcomers(wanted)):
         rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
     stored = {row["id"] for row in rows}
     fresh = [each for each in new if each.id in stored]

@@ -51,7 +51,10 @@ update hookline.runs
    set state = case when given.state = 'waiting' and (runs.mail or runs.control is not null)
                       or given.state = 'paused' and runs.control = 'cancel'
                     then 'queued' else given.state end,
-       worker_id = null, reason = given.reason, attempt = given.attempt, mail = false,
+       worker_id = null,
+       reason = case when given.state = 'cancelled' and runs.superseded_by is not null
+                     then 'superseded by run ' || runs.superseded_by else given.reason end,
+       attempt = given.attempt, mail = false,
        control = case when given.state in ('queued', 'waiting') or given.state = 'paused' and runs.control = 'cancel'
                       then runs.control end,
        due_at = case when given.state = 'waiting' and (runs.mail or runs.control is not null) then now()

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from hookline.store import scopes
 from hookline.store.database import Connection
+from hookline.store.policies import Newcomer, Policy
 
 
 class NewRun(Struct, frozen=True):
@@ -23,6 +24,7 @@ class NewRun(Struct, frozen=True):
         attached: whether its parent waits for it, and takes it along when it ends.
         correlation: what it is about; at most one unfinished run of its job is about the same.
         delay: seconds from now until it is due.
+        policy: what becomes of the others in its scope.
     """
 
     id: UUID
@@ -39,6 +41,7 @@ class NewRun(Struct, frozen=True):
     parent: UUID | None = None
     attached: bool = False
     correlation: str | None = None
+    policy: Policy = "queue"
 
 
 CREATING = """
@@ -74,6 +77,11 @@ with new as materialized (
 {CREATING}
 select id, {ONE_HINT} from created
 """  # noqa: S608 - constants
+
+
+def newcomers(runs: Sequence[NewRun]) -> list[Newcomer]:
+    """Those of `runs` that come into a scope."""
+    return [Newcomer(run.id, run.job, run.scope, run.policy) for run in runs if run.scope is not None]
 
 
 def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
@@ -126,7 +134,7 @@ async def create(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, U
     """
     if not runs:
         return {}
-    async with scopes.filling(connection, ((run.job, run.scope) for run in runs if run.scope is not None)):
+    async with scopes.filling(connection, newcomers(runs)):
         created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
     there = await existing(connection, [run for run in runs if run.id not in created])
     return {run.id: there.get(run.id, run.id) for run in runs}

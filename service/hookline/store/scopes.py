@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
+from hookline.store import policies
 from hookline.store.database import Connection, transaction
+from hookline.store.policies import Newcomer
 
 Scope = tuple[str, str]
 """A job's name and the scope's own."""
@@ -53,18 +55,18 @@ update hookline.runs set state = 'queued', due_at = greatest(due_at, now())
 
 
 @asynccontextmanager
-async def filling(connection: Connection, scopes: Iterable[Scope]) -> AsyncIterator[None]:
-    """Within the block, which is one transaction, runs may be put into `scopes`; at its end the first ones go in.
+async def filling(connection: Connection, come: Sequence[Newcomer]) -> AsyncIterator[None]:
+    """Within the block, which is one transaction, those that `come` may be stored; at its end the first ones go in.
 
-    Without any scopes the block is no transaction: the one statement in it is as good.
+    Without any the block is no transaction: the one statement in it is as good.
     """
-    wanted = set(scopes)
-    if not wanted:
+    if not come:
         yield
         return
     async with transaction(connection):
-        held = await lock(connection, wanted)
+        held = await lock(connection, ((each.job, each.scope) for each in come))
         yield
+        await policies.settle(connection, come)
         await promote(connection, held)
 
 

@@ -16,7 +16,7 @@ from hookline.store.database import Connection
 _RUN = """
 runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
 runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as parent, runs.reason,
-runs.attempt, runs.worker_id as worker, runs.forked_from, runs.correlation, runs.data_deletion
+runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation, runs.data_deletion
 """
 
 
