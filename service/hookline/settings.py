@@ -16,17 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from hookline.errors import ConfigurationError
 
 PREFIX = "HOOKLINE_"
+LONGEST_WAIT = 60
 HIDDEN, UNSET = "********", "(not set)"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the settings say of one source: its name, its parser's, and its secrets."""
+    """What the settings say of one source: its name, its parser's, its secrets, and how long its sender may wait."""
 
     name: str
     parser: str
     secrets: tuple[SecretStr, ...]
     unsigned: bool
+    wait: float = 0.0
 
 
 class Settings(BaseModel):
@@ -72,7 +74,7 @@ class Settings(BaseModel):
 
 NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields if name != "sources"}
 
-_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|PARSER|UNSIGNED)")
+_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|PARSER|UNSIGNED|WAIT)")
 
 
 def load(**overrides: Any) -> Settings:
@@ -162,7 +164,17 @@ def _source(name: str, told: dict[str, str]) -> SourceSettings:
     if secrets and is_unsigned:
         raise ConfigurationError(f"source {name.lower()} has secrets and says {variable}_UNSIGNED: keep one of them")
     parser = told.get("PARSER", name.lower())
-    return SourceSettings(name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned)
+    return SourceSettings(name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned, _wait(variable, told))
+
+
+def _wait(variable: str, told: dict[str, str]) -> float:
+    try:
+        wait = float(told.get("WAIT", "0"))
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait <= LONGEST_WAIT:
+        raise ConfigurationError(f"{variable}_WAIT is from 0 to {LONGEST_WAIT} seconds, not {told['WAIT'][:20]!r}")
+    return wait
 
 
 def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.senders import SENDERS, Sender
+from tests.senders import PLAIN, SENDERS, Sender
 from tests.support import Site, on_site
 
-from hookline import App, Context, Event, Pattern
+from hookline import App, Context, Event, Pattern, any_of
 from hookline.ingress.parser import find
 from hookline.settings import SourceSettings
+from hookline_parsers import slack, stripe
 
 JSON = [each for each in SENDERS if each.body.startswith(b"{")]
 UNREADABLE = [b'{"truncated": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b"", b"7", b"[]"]
@@ -163,3 +166,65 @@ async def test_whoever_asks_to_send_cloudevents_is_welcome(site: Site) -> None:
     other = await site.client.options("/webhooks/github", headers=asked)
     assert "webhook-allowed-origin" not in other.headers
     assert (await site.client.options("/webhooks/nobody", headers=asked)).status_code == 404
+
+
+def make_answering_app() -> App:
+    app = App()
+
+    @app.job(on=any_of(slack.command("/hi"), stripe.event("invoice.paid")))
+    async def answers(ctx: Context, event: Event) -> dict[str, str]:
+        return {"text": str(event.fields.get("text") or event.fields.get("id"))}
+
+    @app.job(on=any_of(slack.command("/sleep"), stripe.event("invoice.voided")))
+    async def sleeps(ctx: Context, event: Event) -> None:
+        await ctx.wait_for("never")
+
+    return app
+
+
+@asynccontextmanager
+async def answering(dsn: str, wait: float) -> AsyncIterator[Site]:
+    """A Site whose senders Slack and Stripe may wait so long."""
+    sources = tuple(
+        SourceSettings(name, name, (SecretStr(PLAIN),), unsigned=False, wait=wait) for name in ("slack", "stripe")
+    )
+    async with on_site(make_answering_app(), dsn, sources=sources) as site, site.house.replica():
+        yield site
+
+
+async def pay(site: Site, type_: str, **headers: str) -> httpx.Response:
+    body = json.dumps({"id": "evt_1", "type": type_, "data": {"object": {"id": "in_1"}}}).encode()
+    sender = Sender("stripe", type_, body, f"stripe.{type_}", "in_1", {})
+    return await send(site, sender, body, sender.signed("", body) | headers)
+
+
+async def command(site: Site, name: str) -> tuple[int, object]:
+    body = urlencode({"command": name, "text": "mona", "channel_id": "C1", "trigger_id": name[1:]}).encode()
+    sender = Sender("slack", "command", body, "slack.command", "C1", {}, silent=True)
+    answer = await send(site, sender, body, sender.signed("", body))
+    return answer.status_code, answer.json() if answer.content else None
+
+
+async def test_a_sender_that_waits_is_told_what_came_of_it(dsn: str) -> None:
+    async with answering(dsn, wait=20) as site:
+        answer = await pay(site, "invoice.paid", Prefer="respond-async, wait=20")
+        (outcome,) = answer.json()["outcomes"]
+        assert (answer.status_code, outcome["state"], outcome["output"]) == (200, "succeeded", {"text": "in_1"})
+        assert "outcomes" not in (await pay(site, "invoice.paid")).json()
+        assert await command(site, "/hi") == (200, {"text": "mona"})
+        assert await command(site, "/nobody") == (200, None)
+
+
+async def test_a_sender_that_waits_in_vain_is_told_where_to_look(dsn: str) -> None:
+    async with answering(dsn, wait=0.2) as site:
+        answer = await pay(site, "invoice.voided", Prefer="wait=20")
+        (run,) = answer.json()["runs"]
+        assert (answer.status_code, answer.headers["location"]) == (202, f"/api/runs/{run}")
+        assert await command(site, "/sleep") == (200, None)
+
+
+async def test_a_sender_that_may_not_wait_is_answered_at_once(dsn: str) -> None:
+    async with answering(dsn, wait=0) as site:
+        answer = await pay(site, "invoice.voided", Prefer="wait=20")
+        assert (answer.status_code, "outcomes" in answer.json()) == (202, False)
+        assert await command(site, "/sleep") == (200, None)

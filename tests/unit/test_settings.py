@@ -58,6 +58,8 @@ def test_a_source_is_switched_on_by_its_secrets(monkeypatch: pytest.MonkeyPatch)
         ({"GITHUB_PARSER": "github"}, "source github has no secret: set HOOKLINE_GITHUB_SECRETS"),
         ({"GITHUB_UNSIGNED": "false"}, "source github has no secret"),
         ({"GITHUB_UNSIGNED": "yes"}, "HOOKLINE_GITHUB_UNSIGNED is true or false"),
+        ({"GITHUB_SECRETS": "s", "GITHUB_WAIT": "61"}, "HOOKLINE_GITHUB_WAIT is from 0 to 60 seconds, not '61'"),
+        ({"GITHUB_SECRETS": "s", "GITHUB_WAIT": "nan"}, "HOOKLINE_GITHUB_WAIT is from 0 to 60 seconds"),
         ({"GITHUB_SECRETS": "s", "GITHUB_UNSIGNED": "true"}, "keep one of them"),
     ],
 )

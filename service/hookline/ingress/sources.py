@@ -12,12 +12,17 @@ from hookline.settings import Settings, SourceSettings
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configured endpoint: `/webhooks/{name}`."""
+    """A configured endpoint: `/webhooks/{name}`.
+
+    Args:
+        wait: seconds that its sender may wait for the outcome of the runs that it starts.
+    """
 
     name: str
     parser: Parser
     scheme: Scheme
     secrets: tuple[bytes, ...]
+    wait: float = 0.0
 
     @property
     def is_silent(self) -> bool:
@@ -41,4 +46,4 @@ def _source(given: SourceSettings) -> Source:
             raise ConfigurationError(
                 f"source {given.name}: secret {number} of {len(secrets)} is of no use: {error}"
             ) from None
-    return Source(given.name, parser, scheme, secrets)
+    return Source(given.name, parser, scheme, secrets, given.wait)

@@ -278,3 +278,15 @@ async def unfinished(connection: Connection) -> list[asyncpg.Record]:
 async def offered(connection: Connection) -> Sequence[str]:
     """The `job@version` that live workers can run."""
     return [row[0] for row in await connection.fetch(OFFERED)]
+
+
+OUTCOMES = f"""
+select runs.id, job, state, reason, output from hookline.runs join hookline.run_data on run_id = runs.id
+ where runs.id = any($1) and {ENDED} order by array_position($1, runs.id)
+"""  # noqa: S608 - a constant
+
+
+async def outcomes(connection: Connection, ids: Sequence[UUID]) -> list[asyncpg.Record] | None:
+    """What each run has come to, in this order; `None` while one has not ended."""
+    rows = await connection.fetch(OUTCOMES, ids)
+    return rows if len(rows) == len(set(ids)) else None

@@ -29,6 +29,7 @@ from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
 from hookline.web.health import Health, Slack
+from hookline.web.replies import Replies
 from hookline.web.webhooks import Webhooks
 
 
@@ -50,7 +51,7 @@ def application(
     """
     gate = Gate(settings.max_in_flight, settings.max_in_flight_bytes)
     limits = Limits(settings.max_body, settings.body_timeout)
-    webhooks = Webhooks(intake, sources, gate, limits)
+    webhooks = Webhooks(intake, sources, gate, limits, Replies(database))
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     runs = Runs(database, intake, inlet)

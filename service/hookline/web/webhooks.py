@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,7 @@ from hookline.ingress.sources import Source
 from hookline.web import answers
 from hookline.web.body import Gate, Limits, media_type, read
 from hookline.web.problems import Problem
+from hookline.web.replies import Replies
 
 STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, "pong": 200, "duplicate": 200}
 """The contract with senders: anything from here is durably ours."""
@@ -24,8 +26,11 @@ STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, 
 class Webhooks:
     """Receives deliveries for `sources`."""
 
-    def __init__(self, intake: Intake, sources: Mapping[str, Source], gate: Gate, limits: Limits) -> None:
+    def __init__(
+        self, intake: Intake, sources: Mapping[str, Source], gate: Gate, limits: Limits, replies: Replies
+    ) -> None:
         self._intake = intake
+        self._replies = replies
         self._sources = sources
         self._gate = gate
         self._limits = limits
@@ -51,9 +56,14 @@ class Webhooks:
         except Problem as problem:
             telemetry.REJECTED.count(source=source.name, reason=f"http_{problem.status_code}")
             raise
-        if source.is_silent and receipt.answer is None:
-            return Response(status_code=200)
-        return answers.json(receipt.answer or _told(receipt), STATUS[receipt.status])
+        if receipt.answer is not None:
+            return answers.json(receipt.answer)
+        outcomes = await self._replies.to(source, request.headers.get("Prefer", ""), receipt.runs)
+        if source.is_silent:
+            return _shown(outcomes)
+        if outcomes is not None:
+            return answers.json(_told(receipt) | {"outcomes": outcomes}, 200)
+        return answers.json(_told(receipt), STATUS[receipt.status], _where(receipt))
 
     def welcome(self, request: Request) -> Response:
         """Answer a sender that asks whether it may send."""
@@ -64,6 +74,19 @@ class Webhooks:
         if isinstance(source.parser, Welcoming):
             headers |= source.parser.welcome(Headers(request.headers.raw))
         return Response(status_code=200, headers=headers)
+
+
+def _shown(outcomes: list[dict[str, object]] | None) -> Response:
+    """What people are shown: what the one run returned, if it is an object, else nothing."""
+    output = outcomes[0]["output"] if outcomes is not None and len(outcomes) == 1 else None
+    if isinstance(output, msgspec.Raw) and bytes(output)[:1] == b"{":
+        return answers.json(output)
+    return Response(status_code=200)
+
+
+def _where(receipt: Receipt) -> dict[str, str] | None:
+    """Where the one run that was started can be looked at, with a token of the API's."""
+    return {"Location": f"/api/runs/{receipt.runs[0]}"} if len(receipt.runs) == 1 else None
 
 
 def _told(receipt: Receipt) -> dict[str, object]:
