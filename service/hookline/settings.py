@@ -22,13 +22,15 @@ HIDDEN, UNSET = "********", "(not set)"
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the settings say of one source: its name, its parser's, its secrets, and how long its sender may wait."""
+    """What the settings say of one source: its name, its parser's, its secrets, or where to read them, and so on."""
 
     name: str
     parser: str
     secrets: tuple[SecretStr, ...]
     unsigned: bool
     wait: float = 0.0
+    secrets_file: Path | None = None
+    secrets_command: str | None = None
 
 
 class Settings(BaseModel):
@@ -74,7 +76,7 @@ class Settings(BaseModel):
 
 NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields if name != "sources"}
 
-_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|PARSER|UNSIGNED|WAIT)")
+_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|SECRETS_FILE|SECRETS_COMMAND|PARSER|UNSIGNED|WAIT)")
 
 
 def load(**overrides: Any) -> Settings:
@@ -159,12 +161,17 @@ def _source(name: str, told: dict[str, str]) -> SourceSettings:
         secrets = split_secrets(told["SECRETS"]) if "SECRETS" in told else ()
     except ConfigurationError as error:
         raise ConfigurationError(f"{variable}_SECRETS: {error}") from None
-    if not secrets and not is_unsigned:
+    file, command = told.get("SECRETS_FILE"), told.get("SECRETS_COMMAND")
+    is_secret = bool(secrets or file or command)
+    if not is_secret and not is_unsigned:
         raise ConfigurationError(f"source {name.lower()} has no secret: set {variable}_SECRETS")
-    if secrets and is_unsigned:
+    if is_secret and is_unsigned:
         raise ConfigurationError(f"source {name.lower()} has secrets and says {variable}_UNSIGNED: keep one of them")
     parser = told.get("PARSER", name.lower())
-    return SourceSettings(name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned, _wait(variable, told))
+    return SourceSettings(
+        name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned, _wait(variable, told),
+        Path(file) if file else None, command or None,
+    )  # fmt: skip
 
 
 def _wait(variable: str, told: dict[str, str]) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hookline.errors import ConfigurationError
+from hookline.ingress.sources import configured
 from hookline.settings import NAMES, Settings, listing, load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -42,6 +43,39 @@ def test_a_source_is_switched_on_by_its_secrets(monkeypatch: pytest.MonkeyPatch)
     assert [secret.get_secret_value() for secret in found["github"].secrets] == ["old", "new"]
     assert found["acme_prod"].parser == "github"
     assert found["open"].unsigned
+
+
+def test_secrets_come_from_a_file_and_from_a_program_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("from-file\n\n  shared \n")
+    (tmp_path / "tell").write_text("#!/bin/sh\necho shared; echo from-program; echo noise >&2\n")
+    (tmp_path / "tell").chmod(0o755)
+    monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS", "plain")
+    monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_FILE", str(tmp_path / "secrets"))
+    monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_COMMAND", str(tmp_path / "tell"))
+    source = configured(load())["github"]
+    assert source.secrets == (b"plain", b"from-file", b"shared", b"from-program")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"SECRETS_FILE": "/nowhere"}, "HOOKLINE_GITHUB_SECRETS_FILE: cannot read /nowhere: No such file"),
+        ({"SECRETS_FILE": "/dev/null"}, "source github has no secret: what it was to be read from is empty"),
+        ({"SECRETS_COMMAND": "/nowhere x"}, "HOOKLINE_GITHUB_SECRETS_COMMAND: cannot run '/nowhere x'"),
+        ({"SECRETS_COMMAND": "false"}, "'false' ended with 1"),
+        ({"SECRETS_COMMAND": "echo 'x"}, "No closing quotation"),
+        ({"PARSER": "svix", "SECRETS": "plain"}, "secret 1 of 1 is of no use: a secret is whsec_"),
+        ({"PARSER": "nobody", "SECRETS": "plain"}, "there is no parser 'nobody'"),
+    ],
+)
+def test_secrets_that_cannot_be_had_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"HOOKLINE_GITHUB_{name}", value)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        configured(load())
+    assert "plain" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

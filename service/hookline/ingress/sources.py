@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hookline.errors import ConfigurationError
 from hookline.ingress.parser import Parser, find
 from hookline.ingress.schemes import Scheme, Unsigned
+from hookline.ingress.secrets import active
 from hookline.settings import Settings, SourceSettings
 
 
@@ -38,7 +39,7 @@ def configured(settings: Settings) -> dict[str, Source]:
 def _source(given: SourceSettings) -> Source:
     parser = find(given.parser)
     scheme = Unsigned() if given.unsigned else parser.scheme
-    secrets = tuple(secret.get_secret_value().encode() for secret in given.secrets)
+    secrets = active(given)
     for number, secret in enumerate(secrets, 1):
         try:
             scheme.check(secret)
