@@ -12,7 +12,7 @@ from typing import Any
 
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import AnyOf, Token, Verified
-from hookline.ingress.signatures import StandardWebhooks
+from hookline.ingress.standard import StandardWebhooks
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, with_action, words
 
 NOBODY = "0" * 40

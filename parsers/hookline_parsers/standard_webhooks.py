@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
-from hookline.ingress.signatures import StandardWebhooks
+from hookline.ingress.standard import StandardWebhooks
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, payload, picked
 
 

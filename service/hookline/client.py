@@ -113,7 +113,7 @@ class Client:
                     return told(self._url, response)
                 refused = Refused(f"{self._url} is away: 503", 503)
             if tried < TRIES:
-                await asyncio.sleep(FIRST_PAUSE * 2**tried)
+                await asyncio.sleep(FIRST_PAUSE * 2**tried)  # the service is away: each try waits longer
         raise refused
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hookline import codec
@@ -177,12 +178,13 @@ def _spots(told: Any) -> Iterator[Callable[[Any], Any]]:
     inner = told.items() if isinstance(told, Mapping) else enumerate(told) if isinstance(told, list) else ()
     for name, value in inner:
         for put in _spots(value):
-            yield lambda strange, name=name, put=put: _with(told, name, put(strange))  # type: ignore[misc]
+            yield partial(_put, told, name, put)
 
 
-def _with(told: Any, name: Any, value: Any) -> Any:
+def _put(told: Any, name: Any, put: Callable[[Any], Any], strange: Any) -> Any:
+    """A copy of `told` in which what `put` makes of `strange` stands at `name`."""
     copied = told.copy()
-    copied[name] = value
+    copied[name] = put(strange)
     return copied
 
 

@@ -17,7 +17,8 @@ from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong, Trigger
 from hookline.ingress.parser import Parser, Welcoming
 from hookline.ingress.schemes import AnyOf, Bearer, Headers, Scheme, Token, Verified
-from hookline.ingress.signatures import Fresh, Hmac, Stamped, StandardWebhooks
+from hookline.ingress.signatures import Fresh, Hmac, Stamped
+from hookline.ingress.standard import StandardWebhooks
 
 __all__ = [
     "AnyOf",

@@ -131,7 +131,7 @@ def listing(settings: Settings) -> list[Row]:
         rows.append(Row(variable, _shown(name, value), origin, field.description or ""))
     for variable in sorted(name for name in given if name not in NAMES):
         value, origin = given[variable]
-        shown = HIDDEN if variable.endswith("_SECRETS") else value
+        shown = HIDDEN if variable.endswith(("_SECRETS", "_SECRETS_COMMAND")) else value
         rows.append(Row(variable, shown, origin, "Of a source: see the guide to settings."))
     return rows
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from hookline.errors import Rejected
 from hookline.ingress.schemes import AnyOf, Bearer, Headers, Received, Scheme, Token, Unsigned, Verified, fingerprint
-from hookline.ingress.signatures import TOLERANCE, Fresh, Hmac, Stamped, StandardWebhooks, as_headers
+from hookline.ingress.signatures import TOLERANCE, Fresh, Hmac, Stamped, as_headers
+from hookline.ingress.standard import StandardWebhooks
 from hookline_parsers import slack, stripe
 
 GITHUB = Hmac("X-Hub-Signature-256", prefix="sha256=")

@@ -56,14 +56,25 @@ def test_secrets_come_from_a_file_and_from_a_program_too(monkeypatch: pytest.Mon
     assert source.secrets == (b"plain", b"from-file", b"shared", b"from-program")
 
 
+def test_a_program_that_tells_secrets_is_not_listed_with_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_COMMAND", "tell --token=hush")
+    assert not any("hush" in row.value for row in listing(load()))
+    with pytest.raises(ConfigurationError, match="cannot run 'tell'") as caught:
+        configured(load())
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
         ({"SECRETS_FILE": "/nowhere"}, "HOOKLINE_GITHUB_SECRETS_FILE: cannot read /nowhere: No such file"),
         ({"SECRETS_FILE": "/dev/null"}, "source github has no secret: what it was to be read from is empty"),
-        ({"SECRETS_COMMAND": "/nowhere x"}, "HOOKLINE_GITHUB_SECRETS_COMMAND: cannot run '/nowhere x'"),
+        (
+            {"SECRETS_COMMAND": "/nowhere x"},
+            "HOOKLINE_GITHUB_SECRETS_COMMAND: cannot run '/nowhere': File",
+        ),
         ({"SECRETS_COMMAND": "false"}, "'false' ended with 1"),
-        ({"SECRETS_COMMAND": "echo 'x"}, "No closing quotation"),
+        ({"SECRETS_COMMAND": "echo 'x"}, "cannot run 'echo': ValueError"),
         ({"PARSER": "svix", "SECRETS": "plain"}, "secret 1 of 1 is of no use: a secret is whsec_"),
         ({"PARSER": "nobody", "SECRETS": "plain"}, "there is no parser 'nobody'"),
     ],

@@ -127,7 +127,7 @@ class Process:
 
 async def _flushing() -> None:
     while True:
-        await asyncio.sleep(TICK)
+        await asyncio.sleep(TICK)  # metrics leave in ticks
         telemetry.flush()
 
 
@@ -139,20 +139,20 @@ async def _learning(app: App, database: Database, *, commands: bool) -> None:
                 await learn(connection, app, commands=commands)
         except Unavailable as error:
             telemetry.log.warning("definitions.not_read", error=str(error))
-        await asyncio.sleep(2 * TICK)
+        await asyncio.sleep(2 * TICK)  # a hint would reach only processes with an engine
 
 
 async def _following(parent: int) -> None:
     """Stop once `parent` is gone."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody
-        await asyncio.sleep(TICK)
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event is sent when a parent dies
+        await asyncio.sleep(TICK)  # the kernel tells nobody
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _reviving(data: Path) -> None:
     """Bring the embedded Postgres back whenever it has died."""
     while True:
-        await asyncio.sleep(TICK)
+        await asyncio.sleep(TICK)  # a server that died tells nobody
         try:
             await asyncio.to_thread(embedded.revive, data)
         except Exception:  # noqa: BLE001 - it is tried again, whatever it was

@@ -115,7 +115,7 @@ def _looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
         yield told
         if told["state"] in TERMINAL:
             return
-        time.sleep(WATCH_EVERY)
+        time.sleep(WATCH_EVERY)  # over HTTP, which has no hints
 
 
 def _picture(run: dict[str, Any]) -> Group:

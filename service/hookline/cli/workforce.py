@@ -49,7 +49,7 @@ def supervise(
         signal.signal(number, stop)
     running += [start() for _ in range(workers)]
     while not stopping:
-        time.sleep(RESPAWN)
+        time.sleep(RESPAWN)  # one that dies at its start is not started in a rush
         if embedded_at is not None:
             embedded.revive(embedded_at)
         for index, each in enumerate(running):

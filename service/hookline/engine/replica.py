@@ -71,7 +71,7 @@ class Replica:
                     self._secret = await keys.ensure(connection, keys.CALLBACKS)
             except Unavailable as error:
                 telemetry.log.warning("worker.not_registered", error=str(error))
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # Postgres is away, and tells nobody of its return
             else:
                 telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._app.offers))
                 return worker

@@ -64,7 +64,7 @@ class Scheduler:
                     await self._pause(await self._look(connection))
             except AWAY as error:
                 telemetry.log.warning("scheduler.disconnected", error=repr(error))
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # Postgres is away, and tells nobody of its return
             finally:
                 if connection is not None:
                     connection.terminate()

@@ -38,15 +38,16 @@ def _read(variable: str, path: Path) -> bytes:
 
 
 def _told(variable: str, command: str) -> bytes:
-    """What the program prints; never what it says besides, which may hold a secret."""
+    """What the program prints; neither its arguments nor what it says besides are told: they may hold a secret."""
+    program = command.split(maxsplit=1)[0] if command.split() else ""
     try:
         done = subprocess.run(shlex.split(command), capture_output=True, timeout=PATIENCE, check=False)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{variable}: cannot run {command[:80]!r}: {error}") from None
+        raise ConfigurationError(f"{variable}: cannot run {program[:80]!r}: {type(error).__name__}") from None
     except subprocess.TimeoutExpired:
-        raise ConfigurationError(f"{variable}: {command[:80]!r} took more than {PATIENCE:g} s") from None
+        raise ConfigurationError(f"{variable}: {program[:80]!r} took more than {PATIENCE:g} s") from None
     if done.returncode:
-        raise ConfigurationError(f"{variable}: {command[:80]!r} ended with {done.returncode}")
+        raise ConfigurationError(f"{variable}: {program[:80]!r} ended with {done.returncode}")
     return done.stdout
 
 
