@@ -30,6 +30,7 @@ from hookline.jobs.retry import Retry
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Step, step
 from hookline.jobs.visit import Answer, WrongDestination, cancel, pause, skip
+from hookline.terms import Debounce, Rate
 
 __all__ = [
     "Answer",
@@ -44,6 +45,7 @@ __all__ = [
     "Command",
     "CommandFailed",
     "Context",
+    "Debounce",
     "Delete",
     "Event",
     "Failure",
@@ -60,6 +62,7 @@ __all__ = [
     "Pattern",
     "Post",
     "Put",
+    "Rate",
     "Refused",
     "RequestFailed",
     "RequestRefused",

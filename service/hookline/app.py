@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, get_args, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from hookline.codec import Typed
 from hookline.errors import ConfigurationError, InvalidInput, UnknownJob
@@ -14,11 +14,12 @@ from hookline.jobs.connector import Connector, Stream
 from hookline.jobs.context import Context
 from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
-from hookline.jobs.job import Job, JobFunction, Policy, input_type, offer
-from hookline.jobs.options import Hook, JobOptions
-from hookline.jobs.retry import ONCE, seconds
+from hookline.jobs.job import Job, JobFunction, input_type, offer
+from hookline.jobs.options import Hook, JobOptions, terms
+from hookline.jobs.retry import ONCE
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
+from hookline.spans import seconds
 
 F = TypeVar("F", bound=JobFunction)
 
@@ -52,8 +53,6 @@ class Written(Protocol):
 
 W = TypeVar("W", bound=Written)
 
-
-POLICIES = get_args(Policy)
 
 HOOKS = ("completed", "failed", "paused", "cancelled", "data_deleted")
 
@@ -167,10 +166,6 @@ class App:
         version, on = options.get("version", 1), options.get("on", ())
         if offer(named, version) in self.offers:
             raise ConfigurationError(f"job {named} version {version} is declared twice")
-        if options.get("policy", "queue") not in POLICIES:
-            raise ConfigurationError(f"job {named}: a policy is {', '.join(POLICIES)}, not {options['policy']!r}")
-        if options.get("policy", "queue") != "queue" and options.get("scope") is None:
-            raise ConfigurationError(f"job {named} has a policy, but no scope in which it would matter")
         timeout, resume_after = options.get("timeout"), options.get("resume_after")
         retry, errors = options.get("retry", ONCE), options.get("pause_after_errors")
         hooks: dict[str, Hook] = {what: cast("Hook", options.get(f"on_{what}")) for what in HOOKS}
@@ -183,7 +178,7 @@ class App:
             takes=takes,
             on=(on,) if isinstance(on, Pattern) else tuple(on),
             scope=options.get("scope"),
-            policy=options.get("policy", "queue"),
+            terms=terms(named, options),
             correlate=options.get("correlate"),
             retry=retry if errors is None else replace(retry, attempts=errors),
             timeout=None if timeout is None else seconds(timeout),

@@ -12,7 +12,7 @@ import msgspec
 
 from hookline import codec
 from hookline.errors import HooklineError
-from hookline.jobs.retry import Seconds, seconds
+from hookline.spans import Seconds, seconds
 
 TRIES = 4
 FIRST_PAUSE = 0.25

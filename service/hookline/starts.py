@@ -11,7 +11,7 @@ from hookline import codec
 from hookline.errors import InvalidInput, UnknownJob
 from hookline.events import Trigger
 from hookline.jobs.job import Job
-from hookline.jobs.retry import seconds
+from hookline.spans import seconds
 from hookline.store.runs import NewRun
 
 PRIORITIES = range(-100, 101)
@@ -55,7 +55,7 @@ def asked_for(
         idempotency_key=text("idempotency key", trigger.idempotency_key),
         delivery=delivery,
         event_index=index,
-        policy=job.policy,
+        terms=job.terms,
     )
 
 

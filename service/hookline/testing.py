@@ -26,9 +26,9 @@ from hookline.ingress.intake import Intake, Receipt
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
-from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import StepCall
 from hookline.settings import Settings
+from hookline.spans import Seconds, seconds
 from hookline.store import migrate, views
 from hookline.store.database import Connection, Database, transaction
 from hookline.store.journal import Record

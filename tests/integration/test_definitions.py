@@ -16,10 +16,11 @@ from tests.integration.test_examples import payload
 from tests.support import PUSH, at_home, on_site
 from typer.testing import CliRunner
 
-from hookline import App, Context
+from hookline import App, Context, Debounce, Rate
 from hookline.cli import commands
 from hookline.errors import InvalidInput
 from hookline.jobs.definition import define
+from hookline.terms import Terms
 
 SOURCE = (Path(__file__).parents[2] / "examples" / "release" / "release.yaml").read_text()
 
@@ -164,6 +165,13 @@ WRONG = {
     "a tag": ("tasks: !!python/object/apply:os.system [ls]", "line 1"),
     "a bad name": ("tasks:\n  a/b: {step: double}", "line 2"),
     "schedule": ("tasks: {a: {step: double}}\nschedule: sometimes", "line 2: schedule 'sometimes' is not as cron's"),
+    "a policy without a scope": (
+        "tasks: {a: {step: double}}\npolicy: skip",
+        "line 2: job job has a policy, but no scope",
+    ),
+    "a policy": ("tasks: {a: {step: double}}\nscope: a\npolicy: drop", "line 3: policy: Input should be"),
+    "a rate": ("tasks: {a: {step: double}}\nscope: a\nrate: {count: 0, per: 1}", "line 3: a Rate is 1 to 1000"),
+    "a limit": ("tasks: {a: {step: double}}\nscope: a\nlimit: 0", "line 3: job job: a limit is at least 1"),
     "deep": ("[" * 100 + "]" * 100, "nested too deeply"),
     "very deep": ("[" * 5000 + "]" * 5000, "this is no YAML that can be read"),
     "infinite": ("tasks: {a: {step: double, timeout: .inf}}", "numbers are finite"),
@@ -178,6 +186,20 @@ def test_what_is_wrong_is_told_with_its_line(what: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         registered().check_definition("job", source, commands=False)
     assert told in str(refused.value), str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("says", "terms"),
+    [
+        ("limit: 3\nrate: {count: 10, per: 60}", Terms(limit=3, rate=Rate(10, 60))),
+        ("limit: null\npolicy: {quiet: 30, at_most: 600}", Terms(Debounce(30, 600), None)),
+        ("policy: replace_waiting", Terms("replace_waiting")),
+    ],
+)
+def test_the_terms_of_a_scope_can_be_defined(says: str, terms: Terms) -> None:
+    app = registered()
+    app.learn("job", 1, f"tasks: {{a: {{step: double}}}}\nscope: one\n{says}", commands=False)
+    assert app.find("job").terms == terms
 
 
 def test_operators_can_be_defined() -> None:

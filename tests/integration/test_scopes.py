@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support import House, at_home, no_hooks
 
-from hookline import App, ChildCancelled, Context
+from hookline import App, ChildCancelled, Context, Debounce, Rate, Trigger
 from hookline.errors import ConfigurationError
-from hookline.store import control
+from hookline.starts import asked_for
+from hookline.store import control, rates, runs
 
 
 async def test_fifty_runs_of_a_scope_run_one_at_a_time_in_order_across_three_replicas(dsn: str) -> None:
@@ -216,9 +220,168 @@ async def test_a_run_that_waits_for_one_that_was_replaced_is_told(dsn: str) -> N
         await house.watch.ended(first, last)
 
 
+async def dues(house: House) -> list[tuple[str, float]]:
+    """The state of each run, in the order in which they came, and in how many seconds after the first it is due."""
+    rows = await house.watch.connection.fetch("select state, due_at from hookline.runs where job = 'work' order by seq")
+    return [(row["state"], round((row["due_at"] - rows[0]["due_at"]).total_seconds(), 1)) for row in rows]
+
+
+def of(**options: Any) -> App:
+    app = App()
+
+    @app.job(scope="one", **options)
+    async def work(ctx: Context, number: int) -> int:
+        return number
+
+    return app
+
+
+async def test_as_many_runs_of_a_scope_as_its_limit_are_under_way_at_once_in_order(dsn: str) -> None:
+    app = App()
+    inside: set[int] = set()
+    begun: list[int] = []
+    full, go_on = asyncio.Event(), asyncio.Event()
+
+    async def visit(number: int) -> None:
+        begun.append(number)
+        inside.add(number)
+        assert len(inside) <= 3
+        if len(inside) == 3:
+            full.set()
+        await go_on.wait()
+        inside.remove(number)
+
+    @app.job(scope="one", limit=3)
+    async def work(ctx: Context, number: int) -> None:
+        await ctx.step(visit, number)
+
+    async with at_home(app, dsn) as house, house.replica(), house.replica():
+        started = [await house.start("work", number) for number in range(12)]
+        await full.wait()
+        assert [state for state, _ in await dues(house)] == ["running"] * 3 + ["blocked"] * 9
+        go_on.set()
+        rows = await house.watch.ended(*started)
+    assert {row["state"] for row in rows} == {"succeeded"}
+    assert sorted(begun[:3]) == [0, 1, 2]
+
+
+async def test_a_limit_that_is_raised_lets_those_in_who_waited(dsn: str) -> None:
+    async with at_home(of(), dsn) as house:
+        for number in range(4):
+            await house.start("work", number)
+        assert [state for state, _ in await dues(house)] == ["queued"] + ["blocked"] * 3
+    async with at_home(of(limit=3), dsn) as house:
+        await house.start("work", 4)
+        assert [state for state, _ in await dues(house)] == ["queued"] * 3 + ["blocked"] * 2
+    async with at_home(of(limit=None), dsn) as house:
+        await house.start("work", 5)
+        assert [state for state, _ in await dues(house)] == ["queued"] * 6
+
+
+async def test_runs_of_a_scope_become_due_no_more_often_than_its_rate(dsn: str) -> None:
+    async with at_home(of(limit=None, rate=Rate(2, per=timedelta(minutes=1))), dsn) as house:
+        for number in range(5):
+            await house.start("work", number)
+        found = await dues(house)
+    assert [state for state, _ in found] == ["queued"] * 5
+    first, second, third, fourth, fifth = (due for _, due in found)
+    assert (first, third, fourth - second, fifth) == (0, 60, 60, 120)
+
+
+async def test_runs_that_wait_for_their_turn_take_their_place_in_the_rate_when_it_comes(dsn: str) -> None:
+    async with at_home(of(rate=Rate(1, per=timedelta(minutes=1))), dsn) as house, house.replica():
+        first = await house.start("work", 0)
+        await house.watch.ended(first)
+        second, third = await house.start("work", 1), await house.start("work", 2)
+        assert [due for _, due in await dues(house)][:2] == [0, 60]
+        assert (await house.read(third))["state"] == "blocked"
+        async with house.database.session() as connection:
+            await control.cancel(connection, second, no_hooks)
+        assert (await house.read(third))["state"] == "queued"
+
+
+async def test_who_is_replaced_gives_its_place_in_the_rate_to_who_replaces_it(dsn: str) -> None:
+    app = of(limit=None, rate=Rate(1, per=timedelta(minutes=1)), policy="replace_waiting")
+    async with at_home(app, dsn) as house, house.replica():
+        await house.watch.ended(await house.start("work", 0))
+        for number in range(1, 5):
+            await house.start("work", number)
+        assert await dues(house) == [("succeeded", 0), *[("cancelled", 60)] * 3, ("queued", 60)]
+
+
+async def test_a_newcomer_goes_again_where_there_is_no_room(dsn: str) -> None:
+    async with at_home(of(limit=2, policy="skip"), dsn) as house:
+        await asyncio.gather(*(house.start("work", number) for number in range(5)))
+        assert [state for state, _ in await dues(house)] == ["queued", "queued", *["cancelled"] * 3]
+
+
+async def test_a_newcomer_goes_again_where_there_were_as_many_as_the_rate_allows(dsn: str) -> None:
+    app = of(limit=None, rate=Rate(2, per=timedelta(hours=1)), policy="skip")
+    async with at_home(app, dsn) as house, house.replica():
+        await house.watch.ended(await house.start("work", 0))
+        await house.watch.ended(*await asyncio.gather(*(house.start("work", number) for number in range(1, 5))))
+        assert [state for state, _ in await dues(house)] == ["succeeded", "succeeded", *["cancelled"] * 3]
+        reason = await house.watch.value("select reason from hookline.runs order by seq desc limit 1")
+        assert reason == "there were 2 in 3600 s already, and the policy is to skip"
+        await house.watch.connection.execute("update hookline.scopes set starts = '{}'")
+        last = await house.start("work", 5)
+        assert (await house.watch.ended(last))[0]["state"] == "succeeded"
+
+
+async def test_a_debounced_run_is_due_when_no_other_has_come_for_a_while(dsn: str) -> None:
+    async with at_home(of(policy=Debounce(60)), dsn) as house:
+        for number in range(3):
+            await house.start("work", number)
+        assert await stand(house) == [("0", "cancelled", "1"), ("1", "cancelled", "2"), ("2", "queued", None)]
+        until = await house.watch.value("select due_at - created_at from hookline.runs order by seq desc limit 1")
+        assert until == timedelta(seconds=60)
+
+
+async def test_a_debounced_run_is_put_off_no_longer_than_it_may_be(dsn: str) -> None:
+    app = of(policy=Debounce(60, at_most=timedelta(seconds=90)))
+    longest = "select due_at - (select since from hookline.scopes) from hookline.runs order by seq desc limit 1"
+    async with at_home(app, dsn) as house:
+        await house.start("work", 0)
+        await house.watch.connection.execute("update hookline.scopes set since = since - interval '80 s'")
+        await house.start("work", 1)
+        assert await house.watch.value(longest) == timedelta(seconds=90)
+        await house.watch.connection.execute("update hookline.runs set due_at = now() where state = 'queued'")
+        async with house.replica():
+            await house.watch.value("select count(*) = 1 from hookline.runs where state = 'succeeded'")
+        together = [asked_for(Trigger("work", number), app.latest) for number in (2, 3)]
+        async with house.database.session() as connection:
+            await runs.create(connection, together)
+        assert await house.watch.value(longest) == timedelta(seconds=60)
+
+
+@given(
+    steps=st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5)), max_size=40),
+    count=st.integers(1, 6),
+    per=st.integers(1, 60),
+)
+def test_no_span_has_more_starts_than_its_rate_says_and_none_is_early(
+    steps: list[tuple[float, int]], count: int, per: int
+) -> None:
+    now, starts, all_ = datetime(2026, 1, 1, tzinfo=UTC), list[datetime](), list[datetime]()
+    for pause, many in steps:
+        now += timedelta(seconds=pause)
+        moments, starts = rates.spaced(starts, [now] * many, count, per)
+        assert min(moments) >= now
+        all_ += moments
+    all_.sort()
+    for first, beyond in zip(all_, all_[count:], strict=False):
+        assert beyond - first >= timedelta(seconds=per)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"scope": "one", "policy": "drop"}, "a policy is queue, "), ({"policy": "skip"}, "but no scope")],
+    [
+        ({"scope": "one", "policy": "drop"}, "a policy is queue, "),
+        ({"policy": "skip"}, "has a policy, but no scope"),
+        ({"limit": 3}, "has a limit, but no scope"),
+        ({"scope": "one", "limit": 0}, "a limit is at least 1"),
+        ({"scope": "one", "limit": 2, "policy": "cancel_running"}, "only 1 is under way"),
+    ],
 )
 def test_a_policy_that_makes_no_sense_stops_the_start(options: Any, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):

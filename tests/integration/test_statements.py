@@ -48,7 +48,7 @@ HOT = {
     "look": (due.LOOK, (["job1@1"], []), "runs_due"),
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
-    "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_scope"),
+    "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_blocked"),
     "rise": (due.RISE, (1000,), "runs_waking"),
     "look ahead": (due.LOOK, (["job1@1"], []), "runs_waking"),
     "children": (control.CANCEL_CHILDREN, ([uuid7()],), "runs_children"),

@@ -119,7 +119,7 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         delivery=delivery,
         event=envelope,
         event_index=index,
-        policy=job.policy,
+        terms=job.terms,
     )
 
 

@@ -11,9 +11,9 @@ from hookline.events import Event
 from hookline.jobs import given as supply
 from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram, Edge, Node
-from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import Step, as_step
 from hookline.jobs.tree import Action, Tree, grown
+from hookline.spans import Seconds, seconds
 
 AGAIN = "again_after"
 """The key by which a step's data say that it is to be done again, after so many seconds."""

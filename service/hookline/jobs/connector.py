@@ -12,7 +12,7 @@ import asyncpg
 
 from hookline import codec
 from hookline.events import Event, Trigger
-from hookline.jobs.retry import Seconds, seconds
+from hookline.spans import Seconds, seconds
 
 
 @dataclass(frozen=True, slots=True)

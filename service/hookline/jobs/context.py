@@ -25,9 +25,9 @@ from hookline.jobs.callback import Approval, Callback
 from hookline.jobs.current import CURRENT, current_step
 from hookline.jobs.log import Log
 from hookline.jobs.parallel import Parallel
-from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import Poll, Undo, as_step, check_name
 from hookline.jobs.values import Values
+from hookline.spans import Seconds, seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")

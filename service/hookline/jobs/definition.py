@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,9 +15,11 @@ from hookline.jobs import given as supply
 from hookline.jobs.document import Document, Path
 from hookline.jobs.graph import Graph, Rule
 from hookline.jobs.operators import Command, GitHubComment, GitHubStatus, HttpRequest
+from hookline.jobs.options import JobOptions, terms
 from hookline.jobs.retry import ONCE, Retry
 from hookline.jobs.schedule import CatchUp, Overlap, Schedule
 from hookline.jobs.step import Step
+from hookline.terms import Debounce, Rate, Word
 
 OPERATORS = ("step", "command", "request", "github_status", "github_comment")
 
@@ -43,6 +45,16 @@ class _Retry(_Part):
 class _On(_Part):
     type: str | list[str]
     where: dict[str, str | list[str]] = {}
+
+
+class _Rate(_Part):
+    count: int
+    per: Number
+
+
+class _Debounce(_Part):
+    quiet: Number
+    at_most: Number | None = None
 
 
 class _Schedule(_Part):
@@ -87,6 +99,10 @@ class _Definition(_Part):
     on: list[_On | str] = []
     schedule: str | _Schedule | None = None
     scope: str | None = None
+    limit: int | None = 1
+    rate: _Rate | None = None
+    policy: Word | _Debounce = "queue"
+    idempotency_key: str | None = None
     correlate: str | None = None
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     retry: _Retry | None = None
@@ -141,10 +157,12 @@ def define(name: str, source: str, steps: Mapping[str, Step[..., Any]], *, comma
                 raise InvalidInput(f"line {document.line((*path, 'after'))}: {error}") from None
     try:
         graph.check()
-        return Definition(graph, _job_options(told))
+        options = _job_options(told)
+        terms(name, cast("JobOptions", options))
+        return Definition(graph, options)
     except (ConfigurationError, ValueError) as error:
-        where = ("schedule",) if "schedule" in str(error) else ("tasks",)
-        raise InvalidInput(f"line {document.line(where)}: {error}") from None
+        about = next((key for key in ("schedule", "policy", "limit", "rate") if key in str(error).lower()), "tasks")
+        raise InvalidInput(f"line {document.line((about,))}: {error}") from None
 
 
 def _in_a_row(document: Document, listed: list[_Named]) -> dict[str, _Task]:
@@ -253,6 +271,11 @@ def _job_options(told: _Definition) -> dict[str, Any]:
         "timeout": told.timeout,
         "on_error": told.on_error,
     }
+    options |= {key: getattr(told, key) for key in {"limit", "idempotency_key"} & told.model_fields_set}
+    if told.rate is not None:
+        options["rate"] = Rate(told.rate.count, told.rate.per)
+    if told.policy != "queue":
+        options["policy"] = Debounce(**told.policy.model_dump()) if isinstance(told.policy, _Debounce) else told.policy
     if told.schedule is not None:
         says = {"cron": told.schedule} if isinstance(told.schedule, str) else told.schedule.model_dump()
         options["schedule"] = Schedule(**says)

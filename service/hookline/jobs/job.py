@@ -16,6 +16,7 @@ from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram
 from hookline.jobs.retry import ONCE, Retry
 from hookline.jobs.schedule import Schedule
+from hookline.terms import ONE_AT_A_TIME, Terms
 
 ALONE = re.compile(r"{([^{}!:]+)}")
 """A template that is nothing but what is at a path."""
@@ -23,8 +24,6 @@ ALONE = re.compile(r"{([^{}!:]+)}")
 JobFunction = Callable[..., Awaitable[Any]]
 Scope = str | Callable[[Any], str | None] | None
 """A template over the fields of the input (`{repository}`), or a function of the input."""
-
-Policy = Literal["queue", "cancel_running", "replace_waiting", "skip"]
 
 Input = Callable[[Event], Any] | Mapping[str, Any] | None
 """A function of the event, or an object whose texts are templates; one that is `{path}` alone is what is there."""
@@ -48,7 +47,7 @@ class Job:
         correlate: what a run is about; at most one unfinished run is about the same.
         idempotency_key: of an event, for which at most one run is ever created.
         input: what a run is handed instead of the event that starts it.
-        policy: what becomes of the others in its scope when a run comes, or of the newcomer.
+        terms: how the runs in one of its scopes get along.
     """
 
     name: str
@@ -68,7 +67,7 @@ class Job:
     priority: int | Callable[[Any], int] = 0
     idempotency_key: Scope = None
     input: Input = None
-    policy: Policy = "queue"
+    terms: Terms = ONE_AT_A_TIME
 
     def scheduled(self) -> list[tuple[str, Schedule]]:
         """Its schedules, each with its name."""

@@ -13,9 +13,9 @@ from hookline.errors import ConfigurationError
 from hookline.events import Event
 from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram, Edge, Node
-from hookline.jobs.retry import Seconds, seconds
 from hookline.jobs.step import Options, Step, as_step, check_name
 from hookline.jobs.visit import Declared, Handler, StateName, Told, Visit, named
+from hookline.spans import Seconds, seconds
 
 D = TypeVar("D")
 

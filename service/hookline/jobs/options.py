@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
+from hookline.errors import ConfigurationError
 from hookline.events import Pattern
-from hookline.jobs.job import Input, JobFunction, Policy, Scope
-from hookline.jobs.retry import Retry, Seconds
+from hookline.jobs.job import Input, JobFunction, Scope
+from hookline.jobs.retry import Retry
 from hookline.jobs.schedule import Schedule
+from hookline.spans import Seconds
+from hookline.terms import Policy, Rate, Terms
 
 Hook = str | JobFunction | None
 """A job, by its name or its function."""
@@ -22,9 +25,11 @@ class JobOptions(TypedDict, total=False):
         version: raise it when the order or the names of its steps change; a run keeps the version that it was created
             with, so keep the old one declared until its runs have ended.
         scope: runs with the same scope run one at a time, in the order in which they were created.
+        limit: how many runs of a scope are under way at once, 1 unless said; `None` for as many as there are.
+        rate: how many runs of a scope become due in any span of time; see `Rate`.
         policy: what becomes of the others in the scope when a run comes: `queue`, they go first; `cancel_running`, it
             takes the place of all; `replace_waiting`, of those that have not begun, so that fifty events make one run;
-            `skip`, it goes again if anybody is there.
+            a `Debounce`, so that they make it when no more come; `skip`, it goes again if there is no room.
         priority: higher runs are claimed first, -100 to 100, or a function of the event or input that says so; whoever
             starts a run may say another.
         input: what a run is handed instead of the event that starts it: a function of the event, or an object whose
@@ -48,6 +53,8 @@ class JobOptions(TypedDict, total=False):
     on: Pattern | Iterable[Pattern]
     version: int
     scope: Scope
+    limit: int | None
+    rate: Rate | None
     policy: Policy
     priority: int | Callable[[Any], int]
     input: Input
@@ -65,3 +72,14 @@ class JobOptions(TypedDict, total=False):
     on_data_deleted: Hook
     scrub: Callable[[Any], Any] | None
     schedule: str | Schedule | Iterable[Schedule]
+
+
+def terms(job: str, options: JobOptions) -> Terms:
+    """How the runs in a scope of `job` get along, as its `options` say; raises `ConfigurationError`."""
+    given = {name: each for name, each in options.items() if name in ("policy", "limit", "rate")}
+    if given and options.get("scope") is None:
+        raise ConfigurationError(f"job {job} has a {next(iter(given))}, but no scope in which it would matter")
+    try:
+        return Terms(**cast("Any", given))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"job {job}: {error}") from None

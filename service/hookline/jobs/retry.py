@@ -5,18 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from hookline.errors import Fatal
-
-Seconds = timedelta | float
-"""A span of time; a number is in seconds."""
-
-
-def seconds(span: Seconds) -> float:
-    """`span` as a number of seconds."""
-    return span.total_seconds() if isinstance(span, timedelta) else float(span)
+from hookline.spans import Seconds, seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from hookline.errors import ConfigurationError
-from hookline.jobs.retry import Seconds, seconds
+from hookline.spans import Seconds, seconds
 
 CatchUp = Literal["skip", "one", "all"]
 """What becomes of ticks that nobody was there for: none is made up for; the last one is; all are, up to `most`."""

@@ -29,8 +29,9 @@ from typing import (
 from hookline import codec
 from hookline.codec import Typed
 from hookline.jobs.call import ANYTHING, Call
-from hookline.jobs.retry import ONCE, Retry, Seconds, seconds
+from hookline.jobs.retry import ONCE, Retry
 from hookline.jobs.tree import Action, Tree
+from hookline.spans import Seconds, seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")

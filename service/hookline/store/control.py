@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -161,7 +161,7 @@ async def resume(connection: Connection, run: UUID) -> str:
     return str(row["state"])
 
 
-async def _locked(connection: Connection, run: UUID) -> tuple[list[scopes.Scope], asyncpg.Record]:
+async def _locked(connection: Connection, run: UUID) -> tuple[Iterable[scopes.Scope], asyncpg.Record]:
     """Lock the scope of `run`, its parent if that waits for it, and the run, in the order that all follow."""
     place = await connection.fetchrow(PLACE, run)
     if place is None:

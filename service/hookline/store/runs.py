@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from hookline.store import scopes
 from hookline.store.database import Connection
-from hookline.store.policies import Newcomer, Policy
+from hookline.store.policies import Newcomer
+from hookline.terms import ONE_AT_A_TIME, Terms
 
 
 class NewRun(Struct, frozen=True):
@@ -24,7 +25,7 @@ class NewRun(Struct, frozen=True):
         attached: whether its parent waits for it, and takes it along when it ends.
         correlation: what it is about; at most one unfinished run of its job is about the same.
         delay: seconds from now until it is due.
-        policy: what becomes of the others in its scope.
+        terms: how it gets along with the others in its scope.
     """
 
     id: UUID
@@ -41,7 +42,7 @@ class NewRun(Struct, frozen=True):
     parent: UUID | None = None
     attached: bool = False
     correlation: str | None = None
-    policy: Policy = "queue"
+    terms: Terms = ONE_AT_A_TIME
 
 
 CREATING = """
@@ -81,7 +82,7 @@ select id, {ONE_HINT} from created
 
 def newcomers(runs: Sequence[NewRun]) -> list[Newcomer]:
     """Those of `runs` that come into a scope."""
-    return [Newcomer(run.id, run.job, run.scope, run.policy) for run in runs if run.scope is not None]
+    return [Newcomer(run.id, run.job, run.scope, run.terms) for run in runs if run.scope is not None]
 
 
 def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:

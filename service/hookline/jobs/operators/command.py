@@ -14,7 +14,7 @@ from typing import Any
 from hookline import telemetry
 from hookline.errors import ConfigurationError, HooklineError
 from hookline.jobs.given import rendered
-from hookline.jobs.retry import Seconds, seconds
+from hookline.spans import Seconds, seconds
 
 KEPT_OUTPUT = 65_536
 """Bytes of output, the last ones, that are returned; all of it goes to the log."""

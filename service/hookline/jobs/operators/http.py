@@ -16,7 +16,7 @@ from hookline import codec
 from hookline.errors import ConfigurationError, Fatal, HooklineError
 from hookline.jobs.current import CURRENT
 from hookline.jobs.given import rendered
-from hookline.jobs.retry import Seconds, seconds
+from hookline.spans import Seconds, seconds
 
 LARGEST = 10 * 1024 * 1024
 """Bytes that an answer may have."""
