@@ -7,6 +7,8 @@ any replica can tell when the next one may. `since` is when the first of those c
 The runs in a scope are found by two indexes, of those that wait for their turn and of those that are under way: how
 many are in is told by one, and who is next by the other, however many wait. The first is so written that no other
 index seems as good to a planner that was told, at a quiet time, that nobody waits.
+
+An event about which a run is open is a signal of that run, with data and with where it came from.
 """
 
 from alembic import op
@@ -34,3 +36,9 @@ def upgrade() -> None:
         """
     )
     op.execute("drop index hookline.runs_scope")
+    op.execute(
+        """
+        create index signals_delivery on hookline.signals (delivery_id)
+            where delivery_id is not null and data is not null
+        """
+    )

@@ -14,6 +14,9 @@ from hookline import codec
 
 _UNREAD: Final = object()
 
+NEXT_EVENT = "next/event"
+"""The mailbox of a run for events about what it is about; no signal of anybody's has such a name."""
+
 
 class Event:
     """Something that happened elsewhere, as a parser read it from a delivery.
@@ -69,6 +72,10 @@ class Event:
     def envelope(self) -> bytes:
         """All but the data, as JSON: what a run keeps beside its input."""
         return msgspec.json.encode({"type": self.type, "key": self.key, "fields": self.fields})
+
+    def mail(self) -> bytes:
+        """The whole of it, as JSON: what a run that is open for it is sent."""
+        return msgspec.json.encode({"event": msgspec.Raw(self.envelope()), "data": msgspec.Raw(self.raw)})
 
     @classmethod
     def of_envelope(cls, envelope: bytes | str, raw: bytes) -> Event:

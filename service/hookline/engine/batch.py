@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from hookline import codec
-from hookline.store import control, finishes, journal, runs, scopes, signals, waits
+from hookline.store import control, correlation, finishes, journal, runs, scopes, signals, waits
 from hookline.store.database import Connection
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
@@ -92,7 +92,10 @@ class Batch:
         await self._withdraw()
         await journal.write(self._connection, list(self._records.values()))
         await finishes.finish(self._connection, self._worker, given_up)
-        await runs.create(self._connection, [hook for each in given_up for hook in each.hooks])
+        started = [hook for each in given_up for hook in each.hooks]
+        if followed := finishes.followed(given_up):
+            started += await runs.untaken(self._connection, followed)
+        await runs.create(self._connection, started)
         return self._results
 
     def _only(self, kind: type[T]) -> list[T]:
@@ -107,6 +110,8 @@ class Batch:
     async def _lock(self, given_up: Sequence[Finish]) -> None:
         spawned = [each.run for each in self._only(Spawn)] + [hook for each in given_up for hook in each.hooks]
         filled = [(run.job, run.scope) for run in spawned if run.scope is not None]
+        if followed := finishes.followed(given_up):
+            filled += await correlation.scopes(self._connection, followed)
         await scopes.lock(self._connection, [*finishes.left_by(given_up), *filled])
         parents = finishes.parents_of(given_up)
         others = [each.signal.run for each in self._only(Send)] + [each.record.run for each in self._only(Want)]

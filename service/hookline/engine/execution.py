@@ -27,6 +27,7 @@ from hookline.jobs.call import (
     Sleep,
     WaitForCallback,
     WaitForEvent,
+    WaitForNext,
     WaitForSignal,
 )
 from hookline.jobs.calls import Info
@@ -321,6 +322,7 @@ _HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
     Skip: lambda execution: execution.steps.skip,
     Sleep: lambda execution: execution.waits.sleep,
     WaitForSignal: lambda execution: execution.waits.signal,
+    WaitForNext: lambda execution: execution.waits.signal,
     WaitForEvent: lambda execution: execution.waits.event,
     WaitForCallback: lambda execution: execution.waits.callback,
     Child: lambda execution: execution.waits.child,

@@ -120,6 +120,7 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         event=envelope,
         event_index=index,
         terms=job.terms,
+        mail=None if job.correlate is None else event.mail(),
     )
 
 

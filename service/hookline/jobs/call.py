@@ -72,6 +72,15 @@ class WaitForSignal(Wait, frozen=True, kw_only=True):
     kind: ClassVar[str] = "signal"
 
 
+class WaitForNext(WaitForSignal, frozen=True, kw_only=True):
+    """Go on with the next event about what the run is about."""
+
+    def read(self, output: bytes) -> Event:
+        """The event that is recorded as `output`, JSON."""
+        told = codec.decode(output)
+        return Event(**told["event"], data=told["data"])
+
+
 class WaitForEvent(Wait, frozen=True, kw_only=True):
     """Go on when a webhook brings an event that fits.
 

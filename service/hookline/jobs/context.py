@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from inspect import isfunction
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints, overload
 from uuid import UUID
 
 from hookline import codec
 from hookline.codec import Typed
-from hookline.events import Event, Pattern
 from hookline.jobs.call import (
     ANYTHING,
     Child,
     Pending,
     Send,
-    Sleep,
-    WaitForEvent,
-    WaitForSignal,
     fingerprint,
 )
-from hookline.jobs.callback import Approval, Callback
 from hookline.jobs.current import CURRENT, current_step
 from hookline.jobs.log import Log
 from hookline.jobs.parallel import Parallel
 from hookline.jobs.step import Poll, Undo, as_step, check_name
 from hookline.jobs.values import Values
+from hookline.jobs.waiting import Waiting
 from hookline.spans import Seconds, seconds
 
 P = ParamSpec("P")
@@ -35,7 +30,7 @@ T = TypeVar("T")
 _NOTHING: Any = object()
 
 
-class Context(Values, Parallel):
+class Context(Values, Waiting, Parallel):
     """One execution of a run, as its job sees it.
 
     Between two calls of the Context a job does nothing but compute: it is called again from the top whenever
@@ -146,121 +141,6 @@ class Context(Values, Parallel):
         """Within a step: whether its outcome is no longer wanted."""
         current = CURRENT.get()
         return current is not None and current.cancelled
-
-    # Time
-
-    def sleep(self, span: Seconds) -> Pending[None]:
-        """Go on after `span`; a number is in seconds. It goes on when it is over, on whichever replica."""
-        return Pending(
-            self._performer.perform,
-            Sleep(key=self._key("sleep"), position=next(self._positions), seconds=max(seconds(span), 0.0)),
-        )
-
-    def sleep_until(self, moment: datetime) -> Pending[None]:
-        """Go on at `moment`, at once if it has passed; raises `ValueError` if it has no time zone."""
-        if moment.tzinfo is None:
-            raise ValueError("a moment needs a time zone, as in datetime.now(UTC)")
-        return Pending(
-            self._performer.perform, Sleep(key=self._key("sleep"), position=next(self._positions), until=moment)
-        )
-
-    # Waits
-
-    @overload
-    def wait_for(self, what: str, /, *, timeout: Seconds | None = None, returns: type[T]) -> Pending[T]: ...
-    @overload
-    def wait_for(self, what: str, /, *, timeout: Seconds | None = None) -> Pending[Any]: ...
-    @overload
-    def wait_for(
-        self, what: Pattern, /, *, timeout: Seconds | None = None, since: datetime | None = None
-    ) -> Pending[Event]: ...
-    def wait_for(
-        self,
-        what: str | Pattern,
-        /,
-        *,
-        timeout: Seconds | None = None,
-        since: datetime | None = None,
-        returns: Any = Any,
-    ) -> Pending[Any]:
-        """Go on when somebody sends this run the signal `what`, or a webhook brings an event that fits it.
-
-        What came before it was waited for is held: of signals all, of events those since the run was created, or
-        since the moment `since`. Each is given to one wait, in the order in which they came.
-
-        Args:
-            returns: the type that a signal's data are read as.
-
-        Raises:
-            TimeoutError: nothing came within `timeout`.
-
-        Example:
-            suite = await ctx.wait_for(github.check_suite(sha=sha), timeout=timedelta(hours=1))
-        """
-        limit = None if timeout is None else seconds(timeout)
-        if isinstance(what, str):
-            key = self._key(check_name(what, "signal"))
-            call: WaitForSignal | WaitForEvent = WaitForSignal(
-                key=key, position=next(self._positions), mailbox=what, timeout=limit, returns=Typed(returns)
-            )
-        else:
-            key = self._key(next(iter(what.types), "event").replace("/", ".").replace("#", "."))
-            call = WaitForEvent(
-                key=key,
-                position=next(self._positions),
-                mailbox=f"event:{key}",
-                timeout=limit,
-                pattern=what,
-                since=since,
-            )
-        return Pending(self._performer.perform, call)
-
-    async def callback(
-        self, name: str, *, timeout: Seconds | None = None, heartbeat: Seconds | None = None, returns: Any = Any
-    ) -> Callback:
-        """Make an address that an outsider calls once, with success or failure: see `Callback`.
-
-        Args:
-            timeout: how long it may take; the address expires with it.
-            heartbeat: how long the outsider may be silent.
-            returns: the type that its data are read as.
-
-        Example:
-            paid = await ctx.callback("paid", timeout=timedelta(days=1))
-            await ctx.step(request_payment, order, paid.url)
-            receipt = await paid
-        """
-        return await self._callback(Callback, name, timeout, heartbeat, None, Typed(returns))
-
-    async def approval(self, name: str, *, text: str = "", timeout: Seconds | None = None) -> Approval:
-        """Make a page on which a person approves or rejects, with a comment: see `Approval`.
-
-        Args:
-            text: what the person shall know.
-        """
-        page = {"title": name, "text": text}
-        return await self._callback(Approval, name, timeout, None, page, Typed(Any))
-
-    async def _callback(
-        self,
-        made: Callable[..., T],
-        name: str,
-        timeout: Seconds | None,
-        heartbeat: Seconds | None,
-        page: dict[str, str] | None,
-        returns: Typed,
-    ) -> T:
-        handle = made(
-            self._performer,
-            self._key(check_name(name, "callback")),
-            next(self._positions),
-            None if timeout is None else seconds(timeout),
-            None if heartbeat is None else seconds(heartbeat),
-            page,
-            returns,
-        )
-        await handle.open()  # type: ignore[attr-defined]
-        return handle
 
     # Other runs
 

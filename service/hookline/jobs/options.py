@@ -37,7 +37,7 @@ class JobOptions(TypedDict, total=False):
         idempotency_key: at most one run is ever created for it, whatever events it comes of; a template or a function
             like `scope`.
         correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
-            whoever asks for another about the same is told of that one.
+            an event about the same is sent to it, see `Context.next_event`, and who asks for another is told of it.
         retry: when a run that failed is tried again, from the step that failed.
         timeout: from the first claim of a run to its end; a number is in seconds.
         on_error: `pause` has a run that failed wait for an operator, who resumes it from what failed.

@@ -32,6 +32,7 @@ class Claim(Struct, frozen=True):
     job: str
     version: int
     scope: str | None
+    correlation: str | None
     number: int
     attempt: int
     age: float
@@ -47,7 +48,7 @@ class Claim(Struct, frozen=True):
 
 
 _CLAIMED = """
-runs.id, runs.job, runs.version, runs.scope, runs.claims, runs.attempt, runs.delivery_id,
+runs.id, runs.job, runs.version, runs.scope, runs.correlation, runs.claims, runs.attempt, runs.delivery_id,
 runs.control, runs.parent_id, runs.attached, runs.forked_from is not null as forked,
 extract(epoch from now() - runs.started_at)::float8 as age,
 extract(epoch from runs.created_at)::float8 as created, extract(epoch from now())::float8 as clock,
@@ -113,6 +114,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         job=row["job"],
         version=row["version"],
         scope=row["scope"],
+        correlation=row["correlation"],
         number=row["claims"],
         attempt=row["attempt"],
         age=row["age"],

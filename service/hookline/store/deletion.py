@@ -61,7 +61,10 @@ STATEMENTS = (
     "update hookline.signals set data = null where run_id = $1 and $2::json is not null",
     """
     update hookline.deliveries set body = '', headers = '[]', events = null
-     where id = (select delivery_id from hookline.runs where id = $1) and $2::json is not null
+     where id in (select delivery_id from hookline.runs where id = $1
+                   union all
+                  select delivery_id from hookline.signals where run_id = $1 and name = 'next/event')
+       and $2::json is not null
        and not exists (select from hookline.run_data join hookline.runs on runs.id = run_data.run_id
                         where body_from = deliveries.id and runs.delivery_id = deliveries.id)
     """,

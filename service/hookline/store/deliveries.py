@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.store import runs, scopes, waits
+from hookline.store import runs, waits
 from hookline.store.database import Connection, transaction
 from hookline.store.runs import NewRun
 
@@ -132,7 +132,12 @@ update hookline.deliveries
  where deliveries.id = given.id and deliveries.status = 'quarantined'
 """
 
-RUNS_OF = "select delivery_id, id from hookline.runs where delivery_id = any($1) order by event_index, job"
+RUNS_OF = """
+select delivery_id, id, event_index from hookline.runs where delivery_id = any($1)
+ union all
+select delivery_id, run_id, event_index from hookline.signals where delivery_id = any($1) and data is not null
+ order by event_index
+"""
 
 
 def under(new: NewDelivery, id_: UUID) -> NewDelivery:
@@ -155,11 +160,11 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
     """
     wanted = [run for each in new for run in each.runs]
-    async with scopes.filling(connection, runs.newcomers(wanted)):
+    async with runs.filling(connection, wanted):
         rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
-    stored = {row["id"] for row in rows}
-    fresh = [each for each in new if each.id in stored]
-    there = await runs.existing(connection, [run for each in fresh for run in each.runs if run.id not in stored])
+        stored = {row["id"] for row in rows}
+        fresh = [each for each in new if each.id in stored]
+        there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
     settled = {
         each.id: Stored(each.id, each.status, each.reason, False, tuple(there.get(r.id, r.id) for r in each.runs))
         for each in fresh

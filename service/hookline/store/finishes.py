@@ -125,3 +125,8 @@ def left_by(given: Sequence[Finish]) -> list[tuple[str, str]]:
 def parents_of(given: Sequence[Finish]) -> list[UUID]:
     """The runs that wait for these to end."""
     return [e.claim.parent for e in given if e.claim.parent is not None and e.claim.attached and e.state in TERMINAL]
+
+
+def followed(given: Sequence[Finish]) -> list[UUID]:
+    """The runs that are followed by another if these end without having taken what was sent to them."""
+    return [e.claim.id for e in given if e.claim.correlation is not None and e.state in ("succeeded", "failed")]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from hookline.store import scopes
-from hookline.store.database import Connection
+from hookline.store import correlation, scopes
+from hookline.store.database import Connection, transaction
 from hookline.store.policies import Newcomer
 from hookline.terms import ONE_AT_A_TIME, Terms
 
@@ -26,6 +29,7 @@ class NewRun(Struct, frozen=True):
         correlation: what it is about; at most one unfinished run of its job is about the same.
         delay: seconds from now until it is due.
         terms: how it gets along with the others in its scope.
+        mail: the event and its data, JSON, which an open run about the same is sent instead.
     """
 
     id: UUID
@@ -43,6 +47,21 @@ class NewRun(Struct, frozen=True):
     attached: bool = False
     correlation: str | None = None
     terms: Terms = ONE_AT_A_TIME
+    mail: bytes | None = None
+
+    @property
+    def letter(self) -> bytes:
+        """Its mail, with which it is told itself, so that it can be had when that is not taken."""
+        told = msgspec.json.decode(self.mail or b"{}", type=dict[str, msgspec.Raw])
+        return msgspec.json.encode({**told, "wanted": replace(self, mail=None)})
+
+
+class Letter(Struct, frozen=True):
+    """What an open run was sent: an event, its data, and the run that it would have started."""
+
+    event: msgspec.Raw
+    data: msgspec.Raw
+    wanted: NewRun
 
 
 CREATING = """
@@ -135,10 +154,46 @@ async def create(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, U
     """
     if not runs:
         return {}
-    async with scopes.filling(connection, newcomers(runs)):
+    async with filling(connection, runs):
         created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
-    there = await existing(connection, [run for run in runs if run.id not in created])
+        there = await elsewhere(connection, [run for run in runs if run.id not in created])
     return {run.id: there.get(run.id, run.id) for run in runs}
+
+
+@asynccontextmanager
+async def filling(connection: Connection, runs: Sequence[NewRun]) -> AsyncIterator[None]:
+    """Within the block `runs` may be stored: one transaction, if it takes more than one statement to store them all."""
+    async with AsyncExitStack() as stack:
+        if any(run.mail is not None for run in runs):
+            await stack.enter_async_context(transaction(connection))
+        await stack.enter_async_context(scopes.filling(connection, newcomers(runs)))
+        yield
+
+
+async def elsewhere(connection: Connection, refused: Sequence[NewRun]) -> dict[UUID, UUID]:
+    """By the id of each of `refused`, which could not be stored, that of the run that is there in its place.
+
+    What has mail is sent to the open run about the same. If that has ended in the meantime it can be stored now.
+    """
+    there = await existing(connection, refused)
+    left = [run for run in refused if run.mail is not None and run.id not in there]
+    while left:
+        there |= await correlation.send(connection, left)
+        created = await connection.fetch(CREATE, *columns([run for run in left if run.id not in there]))
+        there |= {row["id"]: row["id"] for row in created}
+        there |= await existing(connection, [run for run in left if run.id not in there])
+        left = [run for run in left if run.id not in there]
+    return there
+
+
+async def untaken(connection: Connection, ended: Sequence[UUID]) -> list[NewRun]:
+    """The runs that are wanted for what was sent to runs that have `ended` without taking it."""
+    letters = [msgspec.json.decode(each, type=Letter) for each in await correlation.take_back(connection, ended)]
+    return [replace(each.wanted, mail=_mail(each)) for each in letters]
+
+
+def _mail(letter: Letter) -> bytes:
+    return msgspec.json.encode({"event": letter.event, "data": letter.data})
 
 
 async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
@@ -152,6 +207,6 @@ async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID,
         [run.idempotency_key for run in runs],
         [run.delivery for run in runs],
         [run.event_index for run in runs],
-        [run.correlation for run in runs],
+        [run.correlation if run.mail is None else None for run in runs],
     )
     return {row["wanted"]: row["id"] for row in rows}

@@ -159,7 +159,7 @@ HELD = """
 select signals.id, signals.run_id, signals.name, signals.data
   from unnest($1::uuid[], $2::text[]) as wanted (run_id, name)
   join hookline.signals using (run_id, name)
- where taken_by is null and delivery_id is null
+ where taken_by is null and data is not null
  order by signals.run_id, signals.name, seq
 """
 

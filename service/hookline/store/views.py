@@ -90,8 +90,12 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
 
 DELIVERIES = """
 select id, source, key, type, status, reason, conflict_of, replay_of, received_at, octet_length(body) as size,
-       array(select runs.id from hookline.runs
-              where runs.delivery_id = deliveries.id order by event_index, job) as runs
+       array(select id from (
+                select runs.id, event_index from hookline.runs where runs.delivery_id = deliveries.id
+                 union all
+                select run_id, event_index from hookline.signals
+                 where signals.delivery_id = deliveries.id and data is not null
+             ) as started order by event_index) as runs
   from hookline.deliveries
 """
 
@@ -142,8 +146,12 @@ select id, source, key, type, status, reason, conflict_of, replay_of, received_a
 """
 
 STARTED = """
-select id, job, version, state, event_index as event, scope, reason from hookline.runs
- where delivery_id = $1 order by event_index, job
+select id, job, version, state, event_index as event, scope, reason from hookline.runs where delivery_id = $1
+ union all
+select runs.id, job, version, state, signals.event_index, scope, reason
+  from hookline.signals join hookline.runs on runs.id = run_id
+ where signals.delivery_id = $1 and data is not null
+ order by event, job
 """
 
 

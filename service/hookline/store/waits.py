@@ -62,7 +62,7 @@ delete from hookline.waits using unnest($1::uuid[], $2::text[]) as given (run_id
 
 LEFT_OVER = """
 delete from hookline.signals using unnest($1::uuid[], $2::text[]) as given (run_id, key)
- where signals.run_id = given.run_id and taken_by is null and delivery_id is not null
+ where signals.run_id = given.run_id and taken_by is null and data is null
    and (given.key is null or signals.name = 'event:' || given.key)
 """
 

@@ -13,6 +13,7 @@ from hookline import codec, telemetry
 from hookline.errors import IllegalTransition
 from hookline.ingress.intake import Intake
 from hookline.jobs.job import Job
+from hookline.jobs.step import check_name
 from hookline.starts import hooked
 from hookline.store import control, deletion, forks
 from hookline.store.database import Database
@@ -96,7 +97,10 @@ class Actions:
 
     async def signal(self, run: UUID, wanted: Signal) -> None:
         """Hold a signal for `run`."""
-        parameters.storable(wanted.name)
+        try:
+            check_name(wanted.name, "signal")
+        except ValueError as error:
+            raise Problem(422, str(error)) from None
         signal = NewSignal(wanted.id or codec.uuid7(), run, wanted.name, _json(wanted.data))
         match await self._intake.send(signal):
             case "unknown":
