@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 from pydantic import SecretStr
+from starlette.routing import BaseRoute
 
 from hookline import App, Trigger
 from hookline.engine.replica import Replica
@@ -169,9 +170,10 @@ def states(rows: Sequence[asyncpg.Record]) -> list[str]:
 class Site:
     """A House that answers over HTTP: `client` asks it, `dial` talks to its socket."""
 
-    def __init__(self, house: House, client: httpx.AsyncClient, port: int) -> None:
+    def __init__(self, house: House, client: httpx.AsyncClient, port: int, routes: Sequence[BaseRoute]) -> None:
         self.house = house
         self.client = client
+        self.routes = routes
         self._port = port
 
     async def dial(self, *parts: bytes, hang_up: bool = False) -> bytes:
@@ -211,13 +213,13 @@ async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: 
     async with at_home(app, dsn, **changes) as house:
         answering = application(
             app, house.settings, house.database, house.intake, configured(house.settings),
-            schema=migrate.known(), slack=None,
+            schema=migrate.known(), slack=None, local=True,
         )  # fmt: skip
         server = Server(answering, listening, drain=1)
         serving = asyncio.create_task(server.run())
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                yield Site(house, client, port)
+                yield Site(house, client, port, answering.routes)
         finally:
             server.stop()
             await serving

@@ -21,7 +21,7 @@ class Rate:
         count: from 1 to 1000.
 
     Example:
-        @app.job(on=stripe.event("invoice.paid"), scope="{account}", limit=None, rate=Rate(10, per=timedelta(minutes=1)))
+        @app.job(on=slack.event("message"), scope="{team}", limit=None, rate=Rate(10, per=timedelta(minutes=1)))
     """
 
     count: int

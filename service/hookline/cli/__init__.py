@@ -19,6 +19,7 @@ from hookline.cli import (
     send,
     settings,
     steer,
+    tokens,
     workers,
 )  # fmt: skip
 from hookline.errors import HooklineError
@@ -42,6 +43,8 @@ commands.add_typer(jobs.commands, name="jobs")
 commands.add_typer(parsers.commands, name="parsers")
 commands.add_typer(runs.commands, name="runs")
 commands.add_typer(schedules.commands, name="schedules")
+commands.add_typer(tokens.commands, name="tokens")
+commands.command()(tokens.audit)
 commands.command()(preflight.preflight)
 commands.command()(workers.workers)
 commands.command("settings")(settings.show)

@@ -53,6 +53,7 @@ class Process:
         engine: whether to execute runs.
         embedded_at: the data directory of the embedded Postgres, to bring it back should it die.
         parent: the process without which this one shall not go on.
+        local: whether whoever sits at this machine may use the API without a token.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Process:
     engine: bool
     embedded_at: Path | None = None
     parent: int | None = None
+    local: bool = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then take nothing new, end what is under way, and return."""
@@ -107,6 +109,7 @@ class Process:
                 sources,
                 schema=migrate.known(),
                 slack=(lambda: replica.slack) if replica is not None else None,
+                local=self.local,
             ),
             self.listening,
             drain=self.settings.drain,

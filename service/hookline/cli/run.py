@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from hookline.cli import workforce
 from hookline.cli.process import Process, leave, prepare
 from hookline.errors import ConfigurationError
 from hookline.settings import Settings, load
+from hookline.store import tokens
+from hookline.store.database import Database
 from hookline.web.server import listen
 
 AppArgument = Annotated[
@@ -41,7 +44,7 @@ def dev(app: AppArgument = None, host: HostOption = None, port: PortOption = Non
     application = loading.load(settings.app)
     listening = listen(settings.host, settings.port)
     with _database(settings, migrating=True) as (dsn, data_directory):
-        Process(settings, application, dsn, listening, engine=True, embedded_at=data_directory).run()
+        Process(settings, application, dsn, listening, engine=True, embedded_at=data_directory, local=True).run()
     leave()
 
 
@@ -61,19 +64,27 @@ def serve(
     telemetry.configure(settings)
     if not http and not engine:
         raise ConfigurationError("--no-http with --no-engine leaves nothing to do")
-    if http and not settings.api_tokens:
-        raise ConfigurationError("HOOKLINE_API_TOKENS is not set: `serve` does not open its API to everybody")
     application = loading.load(settings.app)
     if fd is None:
         listening = listen(settings.host, settings.port) if http else None
     else:
         listening = socket.socket(fileno=fd)
     with _database(settings, migrating=False) as (dsn, data_directory):
+        if http and not settings.api_tokens and not asyncio.run(_have_tokens(dsn)):
+            raise ConfigurationError(
+                "HOOKLINE_API_TOKENS is not set, and nobody has a token: `serve` does not open its API to everybody; "
+                "set it, or run `hookline tokens create NAME --role admin --here`"
+            )
         if workers > 1:
             workforce.supervise(workers, settings.app, listening, dsn, engine=engine, embedded_at=data_directory)
         else:
             Process(settings, application, dsn, listening, engine, data_directory, parent).run()
     leave()
+
+
+async def _have_tokens(dsn: str) -> bool:
+    async with Database(dsn) as database, database.session() as connection:
+        return await tokens.are_there(connection)
 
 
 @contextmanager

@@ -6,6 +6,9 @@ import os
 
 from hookline.store.database import Connection
 
+SESSIONS = "sessions"
+"""The key that signs the cookies of people who have logged in."""
+
 CALLBACKS = "callbacks"
 """The key that signs the addresses of callbacks."""
 

@@ -1,55 +1,93 @@
-"""Access: who may use the API, which is whoever has a token, and in `dev` whoever sits at this machine."""
+"""Authentication: finds out who a request is from, by its token, its session, or where it comes from."""
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hookline.errors import Unavailable
 from hookline.web import problems
+from hookline.web.access import Keyring, Principal, digest_of
+from hookline.web.problems import Problem
+from hookline.web.sessions import COOKIE, Sessions
+
+MARK = "x-hookline"
+"""A header that pages of ours send, and which a page of another site can send only if it is let."""
 
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 """Headers that say that the request came to this machine through another."""
 
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 class Guard:
-    """Lets a request through to `app` if it bears one of `tokens`.
+    """Lets a request through to `app` once it is known who it is from, under `principal` in its scope.
 
-    Without any tokens it lets through what comes from this machine and was not made up by a web page: the
-    request's host, and its origin if it has one, must be this machine's own names, which keeps out pages that
-    are open in a browser here, and names of others that resolve to here.
+    Args:
+        local: whether whoever sits at this machine needs no token. The request's host, and its origin if it has one,
+            must then be this machine's own names, which keeps out pages that are open in a browser here, and names
+            of others that resolve to here.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Sequence[bytes]) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, sessions: Sessions, *, local: bool) -> None:
         self._app = app
-        self._tokens = tokens
+        self._keyring = keyring
+        self._sessions = sessions
+        self._local = local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            request = Request(scope)
-            if self._tokens and not self._has_token(request):
-                refusal = problems.response(
-                    401, "send `Authorization: Bearer` with an API token", {"WWW-Authenticate": "Bearer"}
-                )
+            try:
+                scope["principal"] = await self.who(Request(scope))
+            except Problem as problem:
+                refusal = problems.response(problem.status_code, str(problem.detail), problem.headers)
                 return await refusal(scope, receive, send)
-            if not self._tokens and not _is_local(request):
-                refusal = problems.response(
-                    403, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token"
-                )
+            except Unavailable:
+                refusal = problems.response(503, "nobody can be looked up right now: try again", {"Retry-After": "5"})
                 return await refusal(scope, receive, send)
         return await self._app(scope, receive, send)
 
-    def _has_token(self, request: Request) -> bool:
+    async def who(self, request: Request) -> Principal:
+        """Who `request` is from; raises `Problem` 401 or 403."""
         given = request.headers.getlist("authorization")
-        kind, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        presented = token.strip().encode("latin-1", "replace")
-        matches = [hmac.compare_digest(presented, each) for each in self._tokens]
-        return kind.lower() == "bearer" and any(matches)
+        principal = None
+        if given:
+            kind, _, token = given[0].partition(" ")
+            if len(given) == 1 and kind.lower() == "bearer":
+                principal = await self._keyring.holder(digest_of(token.strip()))
+        elif COOKIE in request.cookies:
+            principal = await self._of_session(request)
+        if principal is None and self._local:
+            if not _is_local(request):
+                raise Problem(403, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token")
+            principal = Principal("this machine", "admin")
+        if principal is None:
+            raise Problem(401, "send `Authorization: Bearer` with an API token", headers={"WWW-Authenticate": "Bearer"})
+        return principal
+
+    async def _of_session(self, request: Request) -> Principal | None:
+        digest = await self._sessions.digest(request)
+        principal = None if digest is None else await self._keyring.holder(digest)
+        if principal is not None and request.method not in _SAFE and not _is_ours(request):
+            raise Problem(403, f"a page of this service sends {MARK}, and its own origin")
+        return principal
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether a page of this service sent the request, and not one of another site that the browser has open."""
+    host, origin = request.headers.get("host", ""), request.headers.get("origin", "")
+    return MARK in request.headers and bool(host) and _netloc(origin) == host
+
+
+def _netloc(url: str) -> str | None:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return None
 
 
 def _is_local(request: Request) -> bool:

@@ -56,6 +56,16 @@ def _broken(request: Request, error: Exception) -> Response:
     return response(500, "the service failed on this request; its log has the reason")
 
 
+_STATUS = {Rejected: 401, Unavailable: 503, UnknownJob: 404, InvalidInput: 422, IllegalTransition: 409}
+
+
+def status_of(error: Exception) -> int:
+    """With what status an exception that a route raises is answered."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+
+
 HANDLERS = {
     HTTPException: _http,
     Rejected: _rejected,

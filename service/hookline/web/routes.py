@@ -17,6 +17,7 @@ from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.timetable import Timetable
 from hookline.web import answers, problems
+from hookline.web.access import Keyring
 from hookline.web.api.actions import Actions
 from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import Definitions
@@ -25,11 +26,15 @@ from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
 from hookline.web.api.steering import Steering
+from hookline.web.api.tokens import Tokens
 from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
+from hookline.web.endpoint import Endpoint
 from hookline.web.health import Health, Slack
+from hookline.web.login import Door
 from hookline.web.replies import Replies
+from hookline.web.sessions import Sessions
 from hookline.web.webhooks import Webhooks
 
 
@@ -42,12 +47,14 @@ def application(
     *,
     schema: str,
     slack: Slack | None,
+    local: bool,
 ) -> Starlette:
     """Everything that one process answers over HTTP.
 
     Args:
         schema: the revision that the database must be at.
         slack: how the worker's lease stands; `None` in a process without an engine.
+        local: whether whoever sits at this machine may use the API without a token, if there is none.
     """
     gate = Gate(settings.max_in_flight, settings.max_in_flight_bytes)
     limits = Limits(settings.max_body, settings.body_timeout)
@@ -63,7 +70,44 @@ def application(
     listings = Listings(database, app.latest)
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, inlet, Timetable(app.latest))
-    tokens = [token.get_secret_value().encode() for token in settings.api_tokens]
+    access = Tokens(database, inlet)
+    local = local and not settings.api_tokens
+    keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
+    sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
+    door = Door(keyring, sessions, inlet)
+    endpoints = [
+        Endpoint("GET", "/jobs", "viewer", listings.jobs),
+        Endpoint("GET", "/jobs/{name}/graph", "viewer", listings.graph),
+        Endpoint("POST", "/jobs/{name}/runs", "operator", runs.start),
+        Endpoint("GET", "/runs", "viewer", runs.list),
+        Endpoint("GET", "/runs/{id}", "viewer", runs.show),
+        Endpoint("POST", "/runs/{action}", "operator", bulk.post),
+        Endpoint("GET", "/runs/{id}/await", "viewer", steering.await_),
+        Endpoint("GET", "/runs/{id}/debug", "viewer", steering.debug),
+        Endpoint("DELETE", "/runs/{id}/data", "admin", steering.delete_data),
+        Endpoint("POST", "/runs/{id}/retry", "operator", steering.retry),
+        Endpoint("POST", "/runs/{id}/fork", "operator", steering.fork),
+        Endpoint("POST", "/runs/{id}/signals", "operator", steering.signal),
+        Endpoint("POST", "/runs/{id}/callbacks/{key:path}", "operator", steering.complete),
+        Endpoint("POST", "/runs/{id}/{action}", "operator", steering.act),
+        Endpoint("GET", "/definitions", "viewer", definitions.list),
+        Endpoint("GET", "/definitions/{name}", "viewer", definitions.show),
+        Endpoint("PUT", "/definitions/{name}", "admin", definitions.put),
+        Endpoint("DELETE", "/definitions/{name}", "admin", definitions.delete),
+        Endpoint("GET", "/schedules", "viewer", schedules.list),
+        Endpoint("POST", "/schedules/{name}/backfill", "operator", schedules.backfill),
+        Endpoint("POST", "/schedules/{name}/{how}", "operator", schedules.switch),
+        Endpoint("GET", "/connectors", "viewer", listings.connectors),
+        Endpoint("GET", "/workers", "viewer", listings.workers),
+        Endpoint("GET", "/deliveries", "viewer", inbox.list),
+        Endpoint("GET", "/deliveries/{id}", "viewer", inbox.show),
+        Endpoint("POST", "/deliveries/{id}/replay", "operator", inbox.replay),
+        Endpoint("GET", "/tokens", "admin", access.list),
+        Endpoint("POST", "/tokens", "admin", access.make),
+        Endpoint("DELETE", "/tokens/{id}", "admin", access.revoke),
+        Endpoint("GET", "/audit", "admin", access.audit),
+        Endpoint("GET", "/me", "viewer", access.me),
+    ]
     answering = Starlette(
         routes=[
             Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
@@ -73,37 +117,12 @@ def application(
             Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
             Route("/callbacks/{ticket}", callbacks.complete, methods=["POST"]),
             Route("/callbacks/{ticket}/heartbeat", callbacks.beat, methods=["POST"]),
+            Route("/login", door.enter, methods=["POST"]),
+            Route("/logout", door.leave, methods=["POST"]),
             Mount(
                 "/api",
-                routes=[
-                    Route("/jobs", listings.jobs, methods=["GET"]),
-                    Route("/jobs/{name}/graph", listings.graph, methods=["GET"]),
-                    Route("/jobs/{name}/runs", runs.start, methods=["POST"]),
-                    Route("/runs", runs.list, methods=["GET"]),
-                    Route("/runs/{id}", runs.show, methods=["GET"]),
-                    Route("/runs/{action}", bulk.post, methods=["POST"]),
-                    Route("/runs/{id}/await", steering.await_, methods=["GET"]),
-                    Route("/runs/{id}/debug", steering.debug, methods=["GET"]),
-                    Route("/runs/{id}/data", steering.delete_data, methods=["DELETE"]),
-                    Route("/runs/{id}/retry", steering.retry, methods=["POST"]),
-                    Route("/runs/{id}/fork", steering.fork, methods=["POST"]),
-                    Route("/runs/{id}/signals", steering.signal, methods=["POST"]),
-                    Route("/runs/{id}/callbacks/{key:path}", steering.complete, methods=["POST"]),
-                    Route("/runs/{id}/{action}", steering.act, methods=["POST"]),
-                    Route("/definitions", definitions.list, methods=["GET"]),
-                    Route("/definitions/{name}", definitions.show, methods=["GET"]),
-                    Route("/definitions/{name}", definitions.put, methods=["PUT"]),
-                    Route("/definitions/{name}", definitions.delete, methods=["DELETE"]),
-                    Route("/schedules", schedules.list, methods=["GET"]),
-                    Route("/schedules/{name}/backfill", schedules.backfill, methods=["POST"]),
-                    Route("/schedules/{name}/{how}", schedules.switch, methods=["POST"]),
-                    Route("/connectors", listings.connectors, methods=["GET"]),
-                    Route("/workers", listings.workers, methods=["GET"]),
-                    Route("/deliveries", inbox.list, methods=["GET"]),
-                    Route("/deliveries/{id}", inbox.show, methods=["GET"]),
-                    Route("/deliveries/{id}/replay", inbox.replay, methods=["POST"]),
-                ],
-                middleware=[Middleware(Guard, tokens=tokens)],
+                routes=[each.route(database) for each in endpoints],
+                middleware=[Middleware(Guard, keyring=keyring, sessions=sessions, local=local)],
             ),
         ],
         exception_handlers=problems.HANDLERS,

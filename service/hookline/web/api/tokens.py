@@ -1,0 +1,92 @@
+"""`/api/tokens`, `/api/audit` and `/api/me`: who may use the API, and who changed what."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.codec import uuid7
+from hookline.store import audit, tokens
+from hookline.store.database import Connection, Database
+from hookline.store.tokens import NewToken
+from hookline.web import answers
+from hookline.web.access import Principal, Role, digest_of
+from hookline.web.api import parameters
+from hookline.web.body import Inlet
+from hookline.web.problems import Problem
+
+PREFIX = "hookline_"
+"""What a token begins with, so that whoever finds one knows what it is."""
+
+
+class MakeToken(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST /api/tokens`.
+
+    Args:
+        expires_in: seconds; `None` for a token that is good until it is revoked.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    role: Role
+    expires_in: Annotated[float, msgspec.Meta(gt=0, le=10 * 366 * 86_400)] | None = None
+    id: UUID | None = None
+
+
+class Tokens:
+    """The routes of access."""
+
+    def __init__(self, database: Database, inlet: Inlet) -> None:
+        self._database = database
+        self._inlet = inlet
+
+    async def list(self, _: Request) -> Response:
+        """`GET /api/tokens`: all that were made, none of them itself."""
+        async with self._database.reading() as connection:
+            rows = await tokens.listed(connection)
+        return answers.json({"tokens": [dict(row) for row in rows]})
+
+    async def make(self, request: Request) -> Response:
+        """`POST /api/tokens`: 201 with a new token, which is shown this once."""
+        who: Principal = request.scope["principal"]
+        async with self._inlet.json(request, MakeToken) as wanted:
+            if not wanted.name.isprintable():
+                raise Problem(422, "a token's name is printable")
+            async with self._database.session() as connection:
+                token, row = await make(connection, wanted, by=who.name)
+        if row is None:
+            raise Problem(409, f"there is a token {wanted.id} already, and it cannot be shown again: revoke it")
+        return answers.json(row | {"token": token}, 201)
+
+    async def revoke(self, request: Request) -> Response:
+        """`DELETE /api/tokens/{id}`: end a token, at every replica within two seconds."""
+        token = parameters.id_(request, "token")
+        async with self._database.session() as connection:
+            found = await tokens.revoke(connection, token)
+        if not found:
+            raise Problem(404, f"there is no token {token}")
+        return answers.json({"id": token, "revoked": True})
+
+    async def audit(self, request: Request) -> Response:
+        """`GET /api/audit`: the newest changes first; one without a status was cut off in the middle."""
+        parameters.known(request, ())
+        page = parameters.page(request)
+        async with self._database.reading() as connection:
+            rows = await audit.listed(connection, before=page.before, limit=page.limit)
+        return answers.json(answers.page("audit", [dict(row) for row in rows], page.limit))
+
+    async def me(self, request: Request) -> Response:
+        """`GET /api/me`: who asks, and in which role."""
+        return answers.json(request.scope["principal"])
+
+
+async def make(connection: Connection, wanted: MakeToken, *, by: str) -> tuple[str, dict[str, object] | None]:
+    """Make a token; returns it, and what is kept of it, `None` if its id is taken."""
+    token = f"{PREFIX}{secrets.token_urlsafe(32)}"
+    new = NewToken(wanted.id or uuid7(), wanted.name, wanted.role, digest_of(token), by, wanted.expires_in)
+    row = await tokens.make(connection, new)
+    return token, None if row is None else dict(row)

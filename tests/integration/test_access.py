@@ -1,0 +1,239 @@
+"""Who may do what: tokens and their roles, sessions of browsers, and the audit of every change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Mount, Route
+from tests.integration.test_cli import hookline
+from tests.support import Site, on_site
+
+from hookline import App, Context
+from hookline.codec import uuid7
+from hookline.store import audit
+from hookline.store.database import Database
+from hookline.web.access import ROLES
+from hookline.web.sessions import COOKIE
+
+ADMIN = {"Authorization": "Bearer r00t"}
+
+ROLE = {
+    "GET /jobs": "viewer", "GET /jobs/{name}/graph": "viewer", "POST /jobs/{name}/runs": "operator",
+    "GET /runs": "viewer", "GET /runs/{id}": "viewer", "GET /runs/{id}/await": "viewer",
+    "GET /runs/{id}/debug": "viewer", "POST /runs/{action}": "operator", "POST /runs/{id}/{action}": "operator",
+    "POST /runs/{id}/retry": "operator", "POST /runs/{id}/fork": "operator", "POST /runs/{id}/signals": "operator",
+    "POST /runs/{id}/callbacks/{key:path}": "operator", "DELETE /runs/{id}/data": "admin",
+    "GET /definitions": "viewer", "GET /definitions/{name}": "viewer", "PUT /definitions/{name}": "admin",
+    "DELETE /definitions/{name}": "admin", "GET /schedules": "viewer", "POST /schedules/{name}/backfill": "operator",
+    "POST /schedules/{name}/{how}": "operator", "GET /connectors": "viewer", "GET /workers": "viewer",
+    "GET /deliveries": "viewer", "GET /deliveries/{id}": "viewer", "POST /deliveries/{id}/replay": "operator",
+    "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin", "GET /audit": "admin",
+    "GET /me": "viewer",
+}  # fmt: skip
+"""What each route asks for, said a second time: whoever changes it changes it here, too."""
+
+
+def jobs() -> App:
+    app = App()
+
+    @app.job()
+    async def order(ctx: Context, _: Any) -> None: ...
+
+    return app
+
+
+@asynccontextmanager
+async def guarded(dsn: str) -> AsyncIterator[Site]:
+    async with on_site(jobs(), dsn, tokens=["r00t"]) as site:
+        yield site
+
+
+async def token(site: Site, role: str, **more: Any) -> str:
+    answer = await site.client.post("/api/tokens", json={"name": f"a {role}", "role": role, **more}, headers=ADMIN)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["token"])
+
+
+def answered(site: Site) -> Iterator[tuple[str, str]]:
+    """Every method and path of the API, as the application has it."""
+    for mount in site.routes:
+        if isinstance(mount, Mount):
+            for route in mount.routes:
+                assert isinstance(route, Route)
+                yield from ((method, route.path) for method in route.methods or () if method != "HEAD")
+
+
+async def test_every_route_asks_for_its_role_and_nobody_else_gets_in(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        assert {f"{method} {path}" for method, path in answered(site)} == set(ROLE)
+        held = {role: await token(site, role) for role in ROLES}
+        gone = await token(site, "admin", expires_in=3600)
+        await site.house.watch.connection.execute(
+            "update hookline.tokens set expires_at = now() where expires_at is not null"
+        )
+        logged_in = (await site.client.post("/login", json={"token": held["admin"]})).cookies[COOKIE]
+        forged = logged_in[:-8] + ("AAAAAAA=" if logged_in[-8:] != "AAAAAAA=" else "BBBBBBB=")
+        site.client.cookies.clear()
+        nobody: list[dict[str, str]] = [
+            {},
+            {"Authorization": f"Bearer {gone}"},
+            {"Authorization": f"Bearer {held['admin']}x"},
+            {"Cookie": f"{COOKIE}={forged}"},
+            {"Cookie": f"{COOKIE}="},
+            {"Cookie": f"{COOKIE}=!!"},
+        ]
+        page = {"Cookie": f"{COOKIE}={logged_in}"}
+        elsewhere = [
+            page,
+            page | {"X-Hookline": "dashboard"},
+            page | {"X-Hookline": "dashboard", "Origin": "https://evil.example"},
+            page | {"X-Hookline": "dashboard", "Origin": "null"},
+            page | {"Origin": str(site.client.base_url).rstrip("/")},
+        ]
+        for line, needed in ROLE.items():
+            method, path = line.split(" ")
+            url = "/api" + re.sub(r"{(\w+)(:path)?}", lambda found: "x" if found[1] != "action" else "cancel", path)
+            for headers in nobody:
+                assert (await site.client.request(method, url, headers=headers)).status_code == 401, (line, headers)
+            for headers in elsewhere if method != "GET" else []:
+                assert (await site.client.request(method, url, headers=headers)).status_code == 403, (line, headers)
+            for role, bearer in held.items():
+                answer = await site.client.request(method, url, headers={"Authorization": f"Bearer {bearer}"})
+                if ROLES.index(role) < ROLES.index(needed):
+                    assert answer.status_code == 403, (line, role)
+                    assert answer.json()["detail"] == f"this asks for the role {needed}, and a {role} is {role}"
+                else:
+                    assert answer.status_code in (200, 201, 404, 408, 409, 415, 422), (line, role, answer.text)
+
+
+async def test_a_token_is_shown_once_kept_as_a_digest_and_ends_when_it_is_revoked(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        made = (await site.client.post("/api/tokens", json={"name": "ci", "role": "operator"}, headers=ADMIN)).json()
+        assert made["token"].startswith("hookline_")
+        mine = {"Authorization": f"Bearer {made['token']}"}
+        assert (await site.client.get("/api/me", headers=mine)).json() == {"name": "ci", "role": "operator"}
+        listed = (await site.client.get("/api/tokens", headers=ADMIN)).json()["tokens"]
+        assert [each["name"] for each in listed] == ["ci"]
+        kept = await site.house.watch.connection.fetch("select t::text from hookline.tokens t")
+        assert made["token"] not in f"{listed}{kept}"
+        assert (await site.client.delete(f"/api/tokens/{made['id']}", headers=ADMIN)).status_code == 200
+
+        async def is_out(_: object) -> bool:
+            return (await site.client.get("/api/me", headers=mine)).status_code == 401
+
+        await site.house.watch.until(is_out, timeout=5)
+        assert (await site.client.delete(f"/api/tokens/{uuid7()}", headers=ADMIN)).status_code == 404
+
+
+async def test_a_token_that_is_asked_for_again_is_not_made_twice(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        wanted = {"id": str(uuid7()), "name": "ci", "role": "viewer"}
+        assert (await site.client.post("/api/tokens", json=wanted, headers=ADMIN)).status_code == 201
+        assert (await site.client.post("/api/tokens", json=wanted, headers=ADMIN)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"name": "", "role": "viewer"}, {"name": "a", "role": "root"}, {"name": "a\nb", "role": "viewer"},
+     {"name": "a\0", "role": "viewer"}, {"name": "a", "role": "viewer", "expires_in": 0}],
+)  # fmt: skip
+async def test_a_token_that_makes_no_sense_is_refused(dsn: str, wanted: Any) -> None:
+    async with guarded(dsn) as site:
+        assert (await site.client.post("/api/tokens", json=wanted, headers=ADMIN)).status_code == 422
+
+
+async def test_a_browser_logs_in_changes_something_and_logs_out(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        operator = await token(site, "operator")
+        answer = await site.client.post("/login", json={"token": operator})
+        assert answer.json() == {"name": "a operator", "role": "operator"}
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert operator not in cookie
+        assert (await site.client.get("/api/me")).json()["role"] == "operator"
+        ours = {"X-Hookline": "dashboard", "Origin": str(site.client.base_url).rstrip("/")}
+        started = await site.client.post("/api/jobs/order/runs", json={}, headers=ours)
+        assert started.status_code == 201
+        assert (await site.client.post("/logout")).status_code == 200
+        assert (await site.client.get("/api/me")).status_code == 401
+
+
+async def test_a_session_ends_with_the_token_that_it_began_with_and_by_itself(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with guarded(dsn) as site:
+        await site.client.post("/login", json={"token": await token(site, "viewer")})
+        assert (await site.client.get("/api/me")).status_code == 200
+        await site.house.watch.connection.execute("update hookline.tokens set revoked_at = now()")
+
+        async def is_out(_: object) -> bool:
+            return (await site.client.get("/api/me")).status_code == 401
+
+        await site.house.watch.until(is_out, timeout=5)
+        await site.client.post("/login", json={"token": await token(site, "viewer")})
+        assert (await site.client.get("/api/me")).status_code == 200
+        monkeypatch.setattr("hookline.web.sessions.time.time", lambda: 4e9)
+        assert (await site.client.get("/api/me")).status_code == 401
+
+
+async def test_whoever_guesses_has_to_wait(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        for _ in range(10):
+            assert (await site.client.post("/login", json={"token": "guess"})).status_code == 401
+        refused = await site.client.post("/login", json={"token": "r00t"})
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["retry-after"]) <= 61
+
+
+async def test_every_change_is_told_to_the_audit_and_no_look_is(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        operator = {"Authorization": f"Bearer {await token(site, 'operator')}"}
+        await site.client.get("/api/runs", headers=operator)
+        run = (await site.client.post("/api/jobs/order/runs", json={}, headers=operator)).json()["id"]
+        await site.client.post(f"/api/runs/{run}/cancel", headers=operator)
+        await site.client.post(f"/api/runs/{run}/cancel", headers=operator)
+        told = (await site.client.get("/api/audit", headers=ADMIN)).json()["audit"]
+    assert [(each["who"], each["role"], each["method"], each["path"], each["status"]) for each in told] == [
+        ("a operator", "operator", "POST", f"/api/runs/{run}/cancel", 409),
+        ("a operator", "operator", "POST", f"/api/runs/{run}/cancel", 200),
+        ("a operator", "operator", "POST", "/api/jobs/order/runs", 201),
+        ("HOOKLINE_API_TOKENS", "admin", "POST", "/api/tokens", 201),
+    ]
+    assert {each["address"] for each in told} == {"127.0.0.1"}
+
+
+async def test_a_change_that_cannot_be_told_to_the_audit_is_not_made(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with guarded(dsn) as site:
+        monkeypatch.setattr(audit, "BEGIN", "select 1 / 0, $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text")
+        answer = await site.client.post("/api/jobs/order/runs", json={}, headers=ADMIN)
+        assert answer.status_code >= 500
+        assert await site.house.watch.connection.fetchval("select count(*) from hookline.runs") == 0
+
+
+async def test_the_first_token_is_made_in_the_database_and_then_others_over_the_api(dsn: str, tmp_path: Path) -> None:
+    status, _, told = await hookline("serve", "examples.deploy:app", "--port", "0", DATABASE_URL=dsn)
+    assert status == 1
+    assert "hookline tokens create NAME --role admin --here" in told
+    status, out, _ = await hookline("tokens", "create", "me", "--role", "admin", "--here", DATABASE_URL=dsn)
+    assert status == 0
+    async with on_site(jobs(), dsn, tokens=["r00t"]) as site:
+        service = {"URL": str(site.client.base_url), "TOKEN": out.strip()}
+        status, made, _ = await hookline("tokens", "create", "ci", "--expires", "30d", **service)
+        assert made.startswith("hookline_")
+        _, listed, _ = await hookline("tokens", "list", **service)
+        assert re.search(r"me +admin +the command line +revoked by hand", listed)
+        assert re.search(r"ci +viewer +me +20\d\d-", listed)
+        id_ = listed.splitlines()[-1].split()[0]
+        assert (await hookline("tokens", "revoke", id_, **service))[0] == 0
+        _, told, _ = await hookline("audit", **service)
+        assert re.search(rf"me +admin +127.0.0.1 +DELETE /tokens/{id_} +200", told)
+        assert (await hookline("tokens", "create", "x", "--role", "root", **service))[0] == 2
+        assert (await hookline("tokens", "create", "x", "--expires", "soon", **service))[0] == 2
+    async with Database(dsn) as database, database.session() as connection:
+        assert await connection.fetchval("select count(*) from hookline.tokens") == 2
