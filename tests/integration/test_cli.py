@@ -134,7 +134,7 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
-        (["serve", "--port", "0"], {}, "HOOKLINE_API_TOKENS is not set"),
+        ([*SERVE], {"DATABASE_URL": "{dsn}"}, "HOOKLINE_API_TOKENS is not set"),
         (["serve", "--no-http", "--no-engine"], {}, "leaves nothing to do"),
         (["serve", "nowhere:app"], {"API_TOKENS": "t"}, "cannot load application nowhere:app"),
         (["serve"], {"API_TOKENS": "t", "PROT": "1"}, "HOOKLINE_PROT is not a setting; did you mean HOOKLINE_PORT?"),
