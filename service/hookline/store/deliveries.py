@@ -17,13 +17,16 @@ from hookline.store.runs import NewRun
 
 Status = Literal["accepted", "ignored", "quarantined", "conflict"]
 
+FETCHED = "reconciled"
+"""In the place of a fingerprint: nobody signed it, we had it from the sender's API."""
+
 
 class NewDelivery(Struct, frozen=True):
     """A verified webhook and what is to become of it.
 
     Args:
         key: the sender's id of it.
-        secret: the fingerprint of the secret that verified it.
+        secret: the fingerprint of the secret that verified it, or `FETCHED`.
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
         events: JSON, the envelopes of its events.
@@ -108,12 +111,13 @@ select id, null::void from fresh
 
 KEEP = f"with {_FRESH} select id from fresh"  # noqa: S608 - a constant
 
-FIRST = """
-select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason, deliveries.body = wanted.body as same
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, body)
+FIRST = f"""
+select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason, deliveries.body = wanted.body as same,
+       deliveries.body <> wanted.body and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, body, secret)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
  where conflict_of is null
-"""
+"""  # noqa: S608 - a constant
 
 BESIDE = """
 select wanted.id as wanted, deliveries.id
@@ -157,7 +161,8 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     """Store each delivery once, with its runs, whoever brings it and however often.
 
     The first of a source and key is kept as it is. The same again is a duplicate, and if the first was
-    quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing.
+    quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing, if the sender
+    sent both; an API writes the same thing differently, so what was fetched from there is a duplicate.
     """
     wanted = [run for each in new for run in each.runs]
     async with runs.filling(connection, wanted):
@@ -177,7 +182,8 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
 
 async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) -> dict[UUID, Stored]:
     """What becomes of deliveries whose source and key, or whose id, are there already."""
-    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated))}
+    secrets = [each.secret for each in repeated]
+    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated), secrets)}
     again = {
         each.id: under(each, firsts[each.id]["id"])
         for each in repeated
@@ -186,7 +192,7 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) 
     await _reconsider(connection, list(again.values()))
     await waits.arrive(connection, list(zip(*_types(list(again.values())), strict=True)))
     await runs.create(connection, [run for each in again.values() for run in each.runs])
-    beside = await _keep_beside(connection, [each for each in repeated if not firsts[each.id]["same"]], firsts)
+    beside = await _keep_beside(connection, [each for each in repeated if firsts[each.id]["conflicting"]], firsts)
     started = await _started(connection, [first["id"] for first in firsts.values()])
 
     def outcome(each: NewDelivery) -> Stored:
