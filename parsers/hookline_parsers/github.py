@@ -71,8 +71,11 @@ class GitHub:
         guid, event = delivery.headers.text("X-GitHub-Delivery"), _event(delivery)
         if guid is None or not KEY.fullmatch(guid):
             raise Unparseable("no usable X-GitHub-Delivery header")
-        _, peek = _read(delivery)
-        return Identity(guid, _type(event, peek.action))
+        try:
+            action = _read(delivery)[1].action
+        except Unparseable:  # as `parse` says, and its guid is known all the same
+            action = None
+        return Identity(guid, _type(event, action))
 
     def parse(self, delivery: Verified) -> Pong | Iterable[Event]:
         """One event, whose data is the payload as it came; a ping is only answered."""

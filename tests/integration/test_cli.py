@@ -59,7 +59,7 @@ async def test_deliveries_are_listed_shown_explained_and_replayed(dsn: str, tmp_
         first = (await site.push("guid-1")).json()["delivery"]
         hostile = (await site.push("guid-2", b"\x1b]0;title\x07")).json()["delivery"]
 
-        status, out, _ = await hookline("deliveries", "list", "--type", "github.push", **service)
+        status, out, _ = await hookline("deliveries", "list", "--status", "ignored", **service)
         assert (status, first in out, hostile in out) == (0, True, False)
         status, out, _ = await hookline("explain", first, **service)
         assert (status, "branch is 'main', not dev" in out) == (0, True)
@@ -86,7 +86,7 @@ async def test_a_dry_run_tells_what_a_webhook_would_start_here_and_sends_nothing
     status, out, _ = await hookline("send", "github", "push", "-f", str(tmp_path / "push.json"), *dry)
     assert (status, "deploy  matched" in out, "would run deploy in scope octo/site" in out) == (0, True, True)
     status, out, _ = await hookline("send", "github", "push", "-f", str(tmp_path / "bad.json"), *dry)
-    assert (status, out.startswith("quarantined  unknown  the payload is not a JSON object")) == (1, True)
+    assert (status, out.startswith("quarantined  github.push  the payload is not a JSON object")) == (1, True)
 
 
 async def test_parsers_are_listed_and_checked() -> None:
