@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,7 +23,11 @@ HIDDEN, UNSET = "********", "(not set)"
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the settings say of one source: its name, its parser's, its secrets, or where to read them, and so on."""
+    """What the settings say of one source: its name, its parser's, its secrets, or where to read them, and so on.
+
+    Args:
+        reconcile: what `HOOKLINE_<SOURCE>_RECONCILE_<NAME>` says, by that name; by `""` what `..._RECONCILE` does.
+    """
 
     name: str
     parser: str
@@ -31,6 +36,7 @@ class SourceSettings:
     wait: float = 0.0
     secrets_file: Path | None = None
     secrets_command: str | None = None
+    reconcile: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 class Settings(BaseModel):
@@ -76,7 +82,10 @@ class Settings(BaseModel):
 
 NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields if name != "sources"}
 
-_OF_SOURCE = re.compile(rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|SECRETS_FILE|SECRETS_COMMAND|PARSER|UNSIGNED|WAIT)")
+_RECONCILE = r"RECONCILE(?:_(?:TOKEN|APP_ID|APP_KEY_FILE|URL|SCHEDULE))?"
+_OF_SOURCE = re.compile(
+    rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|SECRETS_FILE|SECRETS_COMMAND|PARSER|UNSIGNED|WAIT|{_RECONCILE})"
+)
 
 
 def load(**overrides: Any) -> Settings:
@@ -131,7 +140,7 @@ def listing(settings: Settings) -> list[Row]:
         rows.append(Row(variable, _shown(name, value), origin, field.description or ""))
     for variable in sorted(name for name in given if name not in NAMES):
         value, origin = given[variable]
-        shown = HIDDEN if variable.endswith(("_SECRETS", "_SECRETS_COMMAND")) else value
+        shown = HIDDEN if variable.endswith(("_SECRETS", "_SECRETS_COMMAND", "_RECONCILE_TOKEN")) else value
         rows.append(Row(variable, shown, origin, "Of a source: see the guide to settings."))
     return rows
 
@@ -170,8 +179,15 @@ def _source(name: str, told: dict[str, str]) -> SourceSettings:
     parser = told.get("PARSER", name.lower())
     return SourceSettings(
         name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned, _wait(variable, told),
-        Path(file) if file else None, command or None,
+        Path(file) if file else None, command or None, _reconcile(variable, told),
     )  # fmt: skip
+
+
+def _reconcile(variable: str, told: dict[str, str]) -> dict[str, SecretStr]:
+    found = {name[len("RECONCILE_") :]: SecretStr(value) for name, value in told.items() if name.startswith("RECONC")}
+    if found and not told.get("RECONCILE"):
+        raise ConfigurationError(f"{variable}_RECONCILE is not set, which says about what its provider is asked")
+    return found
 
 
 def _wait(variable: str, told: dict[str, str]) -> float:

@@ -139,6 +139,10 @@ class Metric:
 
 ACCEPTED = Metric("deliveries.accepted", "counter", "deliveries", ("source", "status"), "Verified and committed.")
 REJECTED = Metric("deliveries.rejected", "counter", "deliveries", ("source", "reason"), "Turned away, and why.")
+RECONCILED = Metric(
+    "deliveries.reconciled", "counter", "deliveries", ("source", "outcome"),
+    "Of those not there when the provider was asked: `missing`, `asked` for, `arrived` since, `gave_up`.",
+)  # fmt: skip
 RUNS = Metric("runs.changed", "counter", "runs", ("job", "state"), "Changed to this state.")
 TICKS = Metric("schedule.ticks", "counter", "ticks", ("schedule", "outcome"), "Of schedules, `fired` or `missed`.")
 TICK_LATENESS = Metric("schedule.lateness", "timing", "ms", ("schedule",), "From a tick to the commit of its run.")

@@ -13,7 +13,7 @@ import pytest
 
 from hookline import store
 from hookline.codec import uuid7
-from hookline.store import claims, control, due, runs, scopes, signals, views, waits, workers
+from hookline.store import claims, control, due, reconciling, runs, scopes, signals, views, waits, workers
 from hookline.store.database import Connection, Database
 from hookline.web import health
 
@@ -55,6 +55,8 @@ HOT = {
     "held signals": (signals.HELD, ([uuid7()], ["a"]), "signals_held"),
     "waits for an event": (waits.WAITING, (["github.push"], [""]), "waits_type"),
     "look back": (waits.LOOK_BACK, (datetime.now(UTC), uuid7(), ["github.push"], 100), "deliveries_type"),
+    "arrived": (reconciling.ARRIVED, ("github", ["guid"]), "deliveries_key"),
+    "last pass": (reconciling.LAST, ("job0",), "runs_job"),
     "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None], ["c"]), "runs_idempotency"),
 }
 

@@ -13,6 +13,7 @@ from hookline.cli import (
     migrate,
     parsers,
     preflight,
+    reconcile,
     run,
     runs,
     schedules,
@@ -46,6 +47,7 @@ commands.add_typer(schedules.commands, name="schedules")
 commands.add_typer(tokens.commands, name="tokens")
 commands.command()(tokens.audit)
 commands.command()(preflight.preflight)
+commands.command()(reconcile.reconcile)
 commands.command()(workers.workers)
 commands.command("settings")(settings.show)
 

@@ -14,7 +14,10 @@ from hookline import embedded, telemetry
 from hookline.app import App
 from hookline.cli.run import DataOption
 from hookline.engine.preflight import Divergence, check
+from hookline.ingress import reconcile
+from hookline.ingress.intake import Intake
 from hookline.loading import load
+from hookline.settings import Settings
 from hookline.settings import load as load_settings
 from hookline.store.database import Database
 
@@ -28,10 +31,10 @@ def preflight(
     telemetry.configure(settings.model_copy(update={"log_level": "error"}))
     found = load(settings.app)
     if settings.database_url is not None:
-        seen, diverging = asyncio.run(_check(found, settings.database_url.get_secret_value()))
+        seen, diverging = asyncio.run(_check(found, settings, settings.database_url.get_secret_value()))
     else:
         with embedded.running(settings.data or embedded.default_data()) as dsn:
-            seen, diverging = asyncio.run(_check(found, dsn))
+            seen, diverging = asyncio.run(_check(found, settings, dsn))
     typer.echo(f"{seen} unfinished runs looked at, {len(diverging)} would diverge")
     if diverging:
         table = Table("run", "job", "why", box=None, header_style="bold", pad_edge=False)
@@ -41,6 +44,7 @@ def preflight(
         raise typer.Exit(1)
 
 
-async def _check(app: App, dsn: str) -> tuple[int, list[Divergence]]:
+async def _check(app: App, settings: Settings, dsn: str) -> tuple[int, list[Divergence]]:
     async with Database(dsn) as database:
+        reconcile.declare(app, settings, database, Intake(app, database, timeout=settings.intake_timeout))
         return await check(app, database)

@@ -20,6 +20,7 @@ from hookline import embedded, telemetry
 from hookline.app import App
 from hookline.engine.replica import Replica
 from hookline.errors import Unavailable
+from hookline.ingress import reconcile
 from hookline.ingress.connectors import Connectors
 from hookline.ingress.intake import Intake
 from hookline.ingress.sources import configured
@@ -77,8 +78,9 @@ class Process:
         settings = self.settings
         reader = settings.reader_url.get_secret_value() if settings.reader_url else None
         async with Database(self.dsn, reader_dsn=reader, patience=settings.lease / 2) as database:
-            replica = Replica(self.app, database, settings) if self.engine else None
             intake = Intake(self.app, database, timeout=settings.intake_timeout)
+            reconcile.declare(self.app, settings, database, intake)
+            replica = Replica(self.app, database, settings) if self.engine else None
             server = self._server(database, intake, replica) if self.listening is not None else None
             halves = [each for each in (replica, server) if each is not None]
             async with asyncio.TaskGroup() as together:

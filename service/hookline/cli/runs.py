@@ -92,7 +92,7 @@ def watch(
 def _watch_live(client: Client, run: str, console: Console) -> str:
     """The run's picture, kept up to date in place; returns the state that it ended in."""
     with Live(console=console, auto_refresh=False) as live:
-        for told in _looks(client, run):
+        for told in looks(client, run):
             live.update(_picture(told), refresh=True)
     return str(told["state"])
 
@@ -100,7 +100,7 @@ def _watch_live(client: Client, run: str, console: Console) -> str:
 def _watch_in_lines(client: Client, run: str, console: Console) -> str:
     """A line for each change, for logs and pipes; returns the state that the run ended in."""
     seen: set[tuple[str, str]] = set()
-    for told in _looks(client, run):
+    for told in looks(client, run):
         for step in told["journal"]:
             if (change := (step["key"], step["state"])) not in seen:
                 seen.add(change)
@@ -109,7 +109,8 @@ def _watch_in_lines(client: Client, run: str, console: Console) -> str:
     return str(told["state"])
 
 
-def _looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
+def looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
+    """The run, again and again, until it has ended."""
     while True:
         told = client.get(f"/api/runs/{run}")
         yield told

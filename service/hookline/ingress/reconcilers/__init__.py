@@ -1,0 +1,1 @@
+"""Reconcilers: the providers that can be asked what they sent, one module each."""
