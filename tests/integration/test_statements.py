@@ -13,7 +13,20 @@ import pytest
 
 from hookline import store
 from hookline.codec import uuid7
-from hookline.store import claims, control, due, reconciling, runs, scopes, signals, views, waits, workers
+from hookline.store import (
+    claims,
+    control,
+    correlation,
+    due,
+    reconciling,
+    runs,
+    schedules,
+    scopes,
+    signals,
+    views,
+    waits,
+    workers,
+)
 from hookline.store.database import Connection, Database
 from hookline.web import health
 
@@ -49,6 +62,8 @@ HOT = {
     "release": (claims.RELEASE, ([uuid7()], 5), "runs_owned"),
     "fence": (workers.FENCE, (uuid7(),), "runs_controlled"),
     "promote": (scopes.PROMOTE, (["job0"], ["scope0"]), "runs_blocked"),
+    "busy": (schedules.BUSY, ("job0", "scope0"), "runs_blocked"),
+    "who is ahead": (views.AHEAD, ("job0", "scope0", 7), "runs_inside"),
     "rise": (due.RISE, (1000,), "runs_waking"),
     "look ahead": (due.LOOK, (["job1@1"], []), "runs_waking"),
     "children": (control.CANCEL_CHILDREN, ([uuid7()],), "runs_children"),

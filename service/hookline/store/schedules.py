@@ -59,8 +59,12 @@ async def advance(
 
 
 BUSY = """
-select id from hookline.runs
- where job = $1 and scope = $2 and state in ('blocked', 'queued', 'running', 'waiting', 'paused') order by seq
+select id from (
+    select id, seq from hookline.runs
+     where job = $1 and scope = $2 and state in ('queued', 'running', 'waiting', 'paused')
+     union all
+    select id, seq from hookline.runs where job = $1 and scope = $2 and left(state, 1) = 'b'
+ ) as unfinished order by seq
 """
 
 

@@ -194,9 +194,12 @@ async def fitting(
 
 
 AHEAD = """
-select id, state from hookline.runs
- where job = $1 and scope = $2 and seq < $3 and state in ('blocked', 'queued', 'running', 'waiting', 'paused')
- order by seq limit 1
+select id, state from (
+    select id, state, seq from hookline.runs
+     where job = $1 and scope = $2 and seq < $3 and state in ('queued', 'running', 'waiting', 'paused')
+     union all
+    select id, state, seq from hookline.runs where job = $1 and scope = $2 and seq < $3 and left(state, 1) = 'b'
+ ) as ahead order by seq limit 1
 """
 
 OPEN_WAITS = """
