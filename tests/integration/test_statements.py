@@ -16,7 +16,6 @@ from hookline.codec import uuid7
 from hookline.store import (
     claims,
     control,
-    correlation,
     due,
     reconciling,
     runs,
