@@ -17,8 +17,9 @@ from starlette.routing import BaseRoute
 from hookline import App, Trigger
 from hookline.engine.replica import Replica
 from hookline.ingress.intake import Intake
-from hookline.ingress.sources import configured
-from hookline.settings import Settings, SourceSettings, load
+from hookline.ingress.register import Register
+from hookline.settings import Settings, load
+from hookline.source_settings import SourceSettings
 from hookline.store import migrate, views
 from hookline.store.database import Connection, Database
 from hookline.store.runs import NewRun
@@ -212,7 +213,7 @@ async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: 
     port = listening.getsockname()[1]
     async with at_home(app, dsn, **changes) as house:
         answering = application(
-            app, house.settings, house.database, house.intake, configured(house.settings),
+            app, house.settings, house.database, house.intake, Register(app, house.database, house.settings),
             schema=migrate.known(), slack=None, local=True,
         )  # fmt: skip
         server = Server(answering, listening, drain=1)

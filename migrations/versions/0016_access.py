@@ -8,7 +8,7 @@ process died.
 from alembic import op
 
 revision = "0016"
-down_revision = "0011"
+down_revision = "0013"
 
 
 def upgrade() -> None:

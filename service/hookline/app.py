@@ -19,6 +19,7 @@ from hookline.jobs.options import Hook, JobOptions, terms
 from hookline.jobs.retry import ONCE
 from hookline.jobs.schedule import Schedule
 from hookline.jobs.step import Options, Step, as_step
+from hookline.source_settings import SourceOptions, SourceSettings, from_code
 from hookline.spans import seconds
 
 F = TypeVar("F", bound=JobFunction)
@@ -71,6 +72,7 @@ class App:
         offers: every version of each job, by its offer, `job@version`; grows when a definition is learnt.
         latest: by name, the version of each job that new runs get: the highest; so does this.
         connectors: the foreign streams, by their names.
+        sources: the endpoints for webhooks that code declares, by their names.
         known: up to which change of the definitions it has learnt them.
     """
 
@@ -80,6 +82,7 @@ class App:
         self.offers: dict[str, Job] = {}
         self.latest: dict[str, Job] = {}
         self.connectors: dict[str, Connector] = {}
+        self.sources: dict[str, SourceSettings] = {}
         self.known = 0
 
     def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[F], F]:
@@ -140,6 +143,22 @@ class App:
             return function
 
         return declare if stream is None else declare(stream)
+
+    def source(self, name: str, **options: Unpack[SourceOptions]) -> None:
+        """Declare an endpoint `/webhooks/{name}`, as the settings could do.
+
+        Args:
+            options: see `SourceOptions`.
+
+        Raises:
+            ConfigurationError: the name is taken, or an option does not fit.
+
+        Example:
+            app.source("shop", parser="stripe", secrets="SHOP_WEBHOOK_SECRETS", rate="100/s")
+        """
+        if name in self.sources:
+            raise ConfigurationError(f"source {name} is declared twice")
+        self.sources[name] = from_code(name, options)
 
     @overload
     def step(self, function: Callable[P, R], /) -> Step[P, R]: ...
@@ -253,6 +272,9 @@ class App:
         for name, connector in other.connectors.items():
             if self.connectors.setdefault(name, connector) is not connector:
                 raise ConfigurationError(f"connector {name} is declared twice")
+        for name, source in other.sources.items():
+            if self.sources.setdefault(name, source) is not source:
+                raise ConfigurationError(f"source {name} is declared twice")
         for name, made in other._steps.items():
             if self._steps.setdefault(name, made) is not made:
                 raise ConfigurationError(f"step {name} is registered twice")

@@ -80,6 +80,14 @@ class Unavailable(HooklineError):
     """Postgres does not answer, or too much is in flight: try again later."""
 
 
+class TooOften(HooklineError):
+    """A source's senders send more than its rate allows; `after` so many seconds they may again."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(f"the source takes no more for {after:.3g} s")
+        self.after = after
+
+
 class IllegalTransition(HooklineError):
     """A run was asked to change to a state that its present one does not lead to."""
 

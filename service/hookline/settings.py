@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -15,28 +13,18 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from hookline.errors import ConfigurationError
+from hookline.sealing import key
+from hookline.source_settings import (
+    OF_SOURCE,
+    PREFIX,
+    Network,
+    SourceSettings,
+    from_variables,
+    read_networks,
+    split_secrets,
+)
 
-PREFIX = "HOOKLINE_"
-LONGEST_WAIT = 60
 HIDDEN, UNSET = "********", "(not set)"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
-    """What the settings say of one source: its name, its parser's, its secrets, or where to read them, and so on.
-
-    Args:
-        reconcile: what `HOOKLINE_<SOURCE>_RECONCILE_<NAME>` says, by that name; by `""` what `..._RECONCILE` does.
-    """
-
-    name: str
-    parser: str
-    secrets: tuple[SecretStr, ...]
-    unsigned: bool
-    wait: float = 0.0
-    secrets_file: Path | None = None
-    secrets_command: str | None = None
-    reconcile: Mapping[str, SecretStr] = field(default_factory=dict)
 
 
 class Settings(BaseModel):
@@ -50,6 +38,8 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     api_tokens: tuple[SecretStr, ...] = Field((), description="Bearer tokens for the API, separated by commas.")
+    encryption_keys: tuple[SecretStr, ...] = Field((), description="The first encrypts what rests, all decrypt it.")
+    trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
     slots: int = Field(300, ge=1, le=10_000, description="Runs that one replica has in hand at once.")
     lease: float = Field(30.0, ge=1, le=3600, description="Seconds that a worker may be silent before it is dead.")
@@ -79,13 +69,21 @@ class Settings(BaseModel):
     def _separated(cls, given: object) -> object:
         return split_secrets(given) if isinstance(given, str) else given
 
+    @field_validator("encryption_keys", mode="before")
+    @classmethod
+    def _keys(cls, given: object) -> object:
+        keys = split_secrets(given) if isinstance(given, str) else given
+        if isinstance(keys, tuple):
+            [key(each) for each in keys if isinstance(each, str)]
+        return keys
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, given: object) -> object:
+        return read_networks(given) if isinstance(given, str) else given
+
 
 NAMES = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields if name != "sources"}
-
-_RECONCILE = r"RECONCILE(?:_(?:TOKEN|APP_ID|APP_KEY_FILE|URL|SCHEDULE))?"
-_OF_SOURCE = re.compile(
-    rf"{PREFIX}([A-Z0-9][A-Z0-9_]*)_(SECRETS|SECRETS_FILE|SECRETS_COMMAND|PARSER|UNSIGNED|WAIT|{_RECONCILE})"
-)
 
 
 def load(**overrides: Any) -> Settings:
@@ -95,7 +93,7 @@ def load(**overrides: Any) -> Settings:
         ConfigurationError: one of them is unknown or unusable; one line that names it.
     """
     given = _given()
-    if unknown := [name for name in given if name not in NAMES and not _OF_SOURCE.fullmatch(name)]:
+    if unknown := [name for name in given if name not in NAMES and not OF_SOURCE.fullmatch(name)]:
         raise ConfigurationError(_unknown(unknown[0], given))
     values: dict[str, Any] = {NAMES[name]: value for name, (value, _) in given.items() if name in NAMES}
     values |= {name: value for name, value in overrides.items() if value is not None}
@@ -106,14 +104,6 @@ def load(**overrides: Any) -> Settings:
         name = str(first["loc"][0])
         shown = "" if _is_secret(name) else f", not {str(first['input'])[:80]!r}"
         raise ConfigurationError(f"{PREFIX}{name.upper()}: {first['msg']}{shown}") from None
-
-
-def split_secrets(text: str) -> tuple[str, ...]:
-    """The secrets in a comma-separated `text`; raises `ConfigurationError` for an empty one."""
-    secrets = tuple(part.strip() for part in text.split(","))
-    if not all(secrets):
-        raise ConfigurationError("a list of secrets has an empty one; separate them by single commas")
-    return secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,53 +145,13 @@ def _given() -> dict[str, tuple[str, str]]:
 def _sources(given: dict[str, tuple[str, str]]) -> tuple[SourceSettings, ...]:
     told: dict[str, dict[str, str]] = {}
     for name, (value, _) in given.items():
-        if name not in NAMES and (match := _OF_SOURCE.fullmatch(name)):
+        if name not in NAMES and (match := OF_SOURCE.fullmatch(name)):
             told.setdefault(match[1], {})[match[2]] = value
-    return tuple(_source(name, each) for name, each in sorted(told.items()))
-
-
-def _source(name: str, told: dict[str, str]) -> SourceSettings:
-    variable = f"{PREFIX}{name}"
-    unsigned = told.get("UNSIGNED", "false").lower()
-    if unsigned not in ("true", "false", "1", "0"):
-        raise ConfigurationError(f"{variable}_UNSIGNED is true or false, not {unsigned[:20]!r}")
-    is_unsigned = unsigned in ("true", "1")
-    try:
-        secrets = split_secrets(told["SECRETS"]) if "SECRETS" in told else ()
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{variable}_SECRETS: {error}") from None
-    file, command = told.get("SECRETS_FILE"), told.get("SECRETS_COMMAND")
-    is_secret = bool(secrets or file or command)
-    if not is_secret and not is_unsigned:
-        raise ConfigurationError(f"source {name.lower()} has no secret: set {variable}_SECRETS")
-    if is_secret and is_unsigned:
-        raise ConfigurationError(f"source {name.lower()} has secrets and says {variable}_UNSIGNED: keep one of them")
-    parser = told.get("PARSER", name.lower())
-    return SourceSettings(
-        name.lower(), parser, tuple(map(SecretStr, secrets)), is_unsigned, _wait(variable, told),
-        Path(file) if file else None, command or None, _reconcile(variable, told),
-    )  # fmt: skip
-
-
-def _reconcile(variable: str, told: dict[str, str]) -> dict[str, SecretStr]:
-    found = {name[len("RECONCILE_") :]: SecretStr(value) for name, value in told.items() if name.startswith("RECONC")}
-    if found and not told.get("RECONCILE"):
-        raise ConfigurationError(f"{variable}_RECONCILE is not set, which says about what its provider is asked")
-    return found
-
-
-def _wait(variable: str, told: dict[str, str]) -> float:
-    try:
-        wait = float(told.get("WAIT", "0"))
-    except ValueError:
-        wait = -1.0
-    if not 0 <= wait <= LONGEST_WAIT:
-        raise ConfigurationError(f"{variable}_WAIT is from 0 to {LONGEST_WAIT} seconds, not {told['WAIT'][:20]!r}")
-    return wait
+    return tuple(from_variables(name, each) for name, each in sorted(told.items()))
 
 
 def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:
-    plausible = [*NAMES, *(each for each in (*given, f"{name}S") if _OF_SOURCE.fullmatch(each))]
+    plausible = [*NAMES, *(each for each in (*given, f"{name}S") if OF_SOURCE.fullmatch(each))]
     words = {each.removeprefix(PREFIX): each for each in plausible}
     near = difflib.get_close_matches(name.removeprefix(PREFIX), words, n=1, cutoff=0.75)
     hint = f"; did you mean {words[near[0]]}?" if near else "; `hookline settings` lists them"
@@ -209,7 +159,7 @@ def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return name in ("api_tokens", "token", "database_url", "reader_url")
+    return name in ("api_tokens", "encryption_keys", "token", "database_url", "reader_url")
 
 
 def _shown(name: str, value: object) -> str:
@@ -218,8 +168,13 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, SecretStr):
         return _without_password(value.get_secret_value()) if name.endswith("_url") else HIDDEN
     if isinstance(value, tuple):
-        return f"{HIDDEN} ({len(value)})"
+        return f"{HIDDEN} ({len(value)})" if _is_secret(name) else ", ".join(map(str, value))
     return str(value)
+
+
+def variable(name: str) -> str | None:
+    """The environment variable `name`, or what the `.env` file says of it."""
+    return os.environ.get(name) or dotenv_values(".env").get(name)
 
 
 def _without_password(url: str) -> str:

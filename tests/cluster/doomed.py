@@ -23,8 +23,9 @@ from tests.support import SECRET
 from hookline.engine.replica import Replica
 from hookline.engine.steps import Steps
 from hookline.ingress.intake import Intake
-from hookline.ingress.sources import configured
-from hookline.settings import Settings, SourceSettings, load
+from hookline.ingress.register import Register
+from hookline.settings import Settings, load
+from hookline.source_settings import SourceSettings
 from hookline.store import migrate
 from hookline.store.database import Database
 from hookline.store.workers import RENEW
@@ -133,9 +134,8 @@ async def _intake(dsn: str, listening: socket.socket) -> None:
     settings = load().model_copy(update={"sources": sources})
     async with Database(dsn, patience=PATIENCE) as database, asyncio.TaskGroup() as together:
         intake = Intake(app, database, timeout=10)
-        answering = application(
-            app, settings, database, intake, configured(settings), schema=migrate.known(), slack=None
-        )
+        register = Register(app, database, settings)
+        answering = application(app, settings, database, intake, register, schema=migrate.known(), slack=None)
         together.create_task(intake.run())
         together.create_task(Server(answering, listening, drain=1).run())
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from tests.conftest import of_database
 from tests.support import PUSH, SECRET, on_site
 
 from hookline import App, Context, Event, step
+from hookline.ingress.schemes import fingerprint
 from hookline.store import migrate
 from hookline_parsers import github
 
@@ -131,6 +135,59 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
         assert (status, err) == (1, "hookline: 401 Unauthorized: send `Authorization: Bearer` with an API token\n")
 
 
+async def test_sources_are_added_shown_rotated_and_removed(dsn: str, tmp_path: Path) -> None:
+    key = SecretStr(base64.b64encode(bytes(32)).decode())
+    (tmp_path / "secret").write_text("hunter2\n")
+    async with on_site(App(), dsn, tokens=["t0ken"], encryption_keys=(key,)) as site:
+        service = {"URL": str(site.client.base_url), "TOKEN": "t0ken"}
+        status, out, _ = await hookline("sources", "add", "shop", "--parser", "github", "--rate", "9/m", **service)
+        assert (status, "rate: 9/m" in out, "not told again" in out) == (0, True, True)
+        status, out, _ = await hookline("sources", "add", "shop", "--allow", "127.0.0.0/8", **service)
+        assert (status, "rate: 9/m" in out, "allow: 127.0.0.0/8" in out, "not told" in out) == (0, True, True, False)
+        file = str(tmp_path / "secret")
+        status, out, _ = await hookline("sources", "rotate", "shop", "--secret-file", file, "--overlap", "0", **service)
+        assert (status, fingerprint(b"hunter2") in out, "hunter2" in out) == (0, True, False)
+        status, out, _ = await hookline("sources", "rotate", "github", **service)
+        assert (status, "HOOKLINE_GITHUB_SECRETS" in out, "put this new one before" in out) == (0, True, True)
+        assert SECRET not in out
+        status, out, _ = await hookline("sources", "list", **service)
+        assert [line.split()[:4] for line in out.splitlines()[1:]] == [
+            ["generic", "generic", "settings", "1"], ["github", "github", "settings", "1"],
+            ["shop", "github", "api", "1"],
+        ]  # fmt: skip
+        status, out, _ = await hookline("sources", "show", "shop", "--json", **service)
+        assert json.loads(out)["allow"] == ["127.0.0.0/8"]
+        assert await hookline("sources", "reseal", **service) == (0, "0 secrets are resealed\n", "")
+        assert await hookline("sources", "remove", "shop", **service) == (0, "shop is removed\n", "")
+        status, _, err = await hookline("sources", "rotate", "shop", **service)
+        assert (status, err) == (1, "hookline: 404 Not Found: there is no such source 'shop'\n")
+
+
+async def test_a_replica_says_at_its_start_which_sources_it_cannot_use(dsn: str) -> None:
+    old, new = (base64.b64encode(bytes([each]) * 32).decode() for each in range(2))
+    async with on_site(App(), dsn, encryption_keys=(SecretStr(old),)) as site:
+        assert (await site.client.put("/api/sources/shop", json={"parser": "github"})).status_code == 201
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "hookline", *SERVE, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"HOOKLINE_DATABASE_URL": dsn, "HOOKLINE_API_TOKENS": "t", "HOOKLINE_ENCRYPTION_KEYS": new},
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        lines = [json.loads(line) async for line in _until(process.stderr, b"http.listening")]
+    process.terminate()
+    await process.wait()
+    (line,) = (each for each in lines if each["event"] == "source.unusable")
+    assert (line["level"], line["source"]) == ("error", "shop")
+    assert "which HOOKLINE_ENCRYPTION_KEYS has not" in line["problem"]
+
+
+async def _until(stream: asyncio.StreamReader, last: bytes) -> AsyncIterator[bytes]:
+    async for line in stream:
+        yield line
+        if last in line:
+            return
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
@@ -141,6 +198,7 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
         (["serve", "--port", "0"], {"API_TOKENS": "t"}, "there is no application to run"),
         ([*SERVE], {"API_TOKENS": "t", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "cannot reach Postgres"),
         ([*SERVE], {"API_TOKENS": "t", "DATABASE_URL": "nonsense"}, "cannot reach Postgres"),
+        ([*SERVE], {"API_TOKENS": "t", "ENCRYPTION_KEYS": "hunter2"}, "a key is 32 bytes in base64"),
         (["dev", *SERVE[1:]], {"X_SECRETS": "s", "DATABASE_URL": "{dsn}"}, "there is no parser 'x', only "),
         (["runs", "list"], {"URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 does not answer"),
         (["send", "github", "push", "-f", "/nowhere"], {}, "cannot read /nowhere"),

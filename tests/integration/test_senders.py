@@ -15,7 +15,7 @@ from tests.support import Site, on_site
 
 from hookline import App, Context, Event, Pattern, any_of
 from hookline.ingress.parser import find
-from hookline.settings import SourceSettings
+from hookline.source_settings import SourceSettings
 from hookline_parsers import slack, stripe
 
 JSON = [each for each in SENDERS if each.body.startswith(b"{")]

@@ -12,7 +12,7 @@ import pytest
 from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
-from hookline.settings import SourceSettings
+from hookline.source_settings import SourceSettings
 from hookline_parsers import github
 
 LIMIT = 100_000

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hookline import App
 from hookline.errors import ConfigurationError
 from hookline.ingress.sources import configured
 from hookline.settings import NAMES, Settings, listing, load
@@ -52,7 +53,7 @@ def test_secrets_come_from_a_file_and_from_a_program_too(monkeypatch: pytest.Mon
     monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS", "plain")
     monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_FILE", str(tmp_path / "secrets"))
     monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_COMMAND", str(tmp_path / "tell"))
-    source = configured(load())["github"]
+    source = configured(load(), App())["github"]
     assert source.secrets == (b"plain", b"from-file", b"shared", b"from-program")
 
 
@@ -60,7 +61,7 @@ def test_a_program_that_tells_secrets_is_not_listed_with_its_arguments(monkeypat
     monkeypatch.setenv("HOOKLINE_GITHUB_SECRETS_COMMAND", "tell --token=hush")
     assert not any("hush" in row.value for row in listing(load()))
     with pytest.raises(ConfigurationError, match="cannot run 'tell'") as caught:
-        configured(load())
+        configured(load(), App())
     assert "hush" not in str(caught.value)
 
 
@@ -85,7 +86,7 @@ def test_secrets_that_cannot_be_had_stop_the_start(
     for name, value in variables.items():
         monkeypatch.setenv(f"HOOKLINE_GITHUB_{name}", value)
     with pytest.raises(ConfigurationError, match=message) as caught:
-        configured(load())
+        configured(load(), App())
     assert "plain" not in str(caught.value)
 
 

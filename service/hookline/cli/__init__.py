@@ -19,6 +19,7 @@ from hookline.cli import (
     schedules,
     send,
     settings,
+    sources,
     steer,
     tokens,
     workers,
@@ -46,6 +47,7 @@ commands.add_typer(runs.commands, name="runs")
 commands.add_typer(schedules.commands, name="schedules")
 commands.add_typer(tokens.commands, name="tokens")
 commands.command()(tokens.audit)
+commands.add_typer(sources.commands, name="sources")
 commands.command()(preflight.preflight)
 commands.command()(reconcile.reconcile)
 commands.command()(workers.workers)

@@ -75,6 +75,8 @@ def show(
     console = Console()
     _head(console, told)
     _verdicts(console, told["bindings"] or ())
+    if told["secret"]:
+        console.print(Text(f"proven by secret {told['secret']}", "dim"))
     for name, value in told["headers"]:
         console.print(Text(_harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
     console.print()

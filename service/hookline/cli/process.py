@@ -23,7 +23,7 @@ from hookline.errors import Unavailable
 from hookline.ingress import reconcile
 from hookline.ingress.connectors import Connectors
 from hookline.ingress.intake import Intake
-from hookline.ingress.sources import configured
+from hookline.ingress.register import Register
 from hookline.learning import learn
 from hookline.settings import Settings
 from hookline.store import migrate
@@ -81,7 +81,7 @@ class Process:
             intake = Intake(self.app, database, timeout=settings.intake_timeout)
             reconcile.declare(self.app, settings, database, intake)
             replica = Replica(self.app, database, settings) if self.engine else None
-            server = self._server(database, intake, replica) if self.listening is not None else None
+            server = await self._server(database, intake, replica) if self.listening is not None else None
             halves = [each for each in (replica, server) if each is not None]
             async with asyncio.TaskGroup() as together:
                 background = [
@@ -94,13 +94,14 @@ class Process:
                 for each in background:
                     each.cancel()
 
-    def _server(self, database: Database, intake: Intake, replica: Replica | None) -> Server:
+    async def _server(self, database: Database, intake: Intake, replica: Replica | None) -> Server:
         assert self.listening is not None  # noqa: S101 - asked before
-        sources = configured(self.settings)
+        register = Register(self.app, database, self.settings)
+        kept = await _known(register)
         telemetry.log.info(
             "http.listening",
             url="http://{}:{}".format(*self.listening.getsockname()[:2]),
-            webhooks=[f"/webhooks/{name}" for name in sorted(sources)],
+            webhooks=[f"/webhooks/{name}" for name in sorted({*register.fixed, *kept})],
         )
         return Server(
             application(
@@ -108,7 +109,7 @@ class Process:
                 self.settings,
                 database,
                 intake,
-                sources,
+                register,
                 schema=migrate.known(),
                 slack=(lambda: replica.slack) if replica is not None else None,
                 local=self.local,
@@ -128,6 +129,15 @@ class Process:
         if self.parent is not None:
             tasks["parent"] = _following(self.parent)
         return tasks
+
+
+async def _known(register: Register) -> list[str]:
+    """The names of the sources that are kept in Postgres; what is wrong with them is logged at the start."""
+    try:
+        return [each.kept.name for each in await register.kept()]
+    except Unavailable as error:
+        telemetry.log.warning("sources.not_read", error=str(error))
+        return []
 
 
 async def _flushing() -> None:

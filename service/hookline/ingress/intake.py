@@ -87,6 +87,7 @@ class Intake:
 
         Raises:
             Rejected: it is not authentic; nothing is kept of it.
+            TooOften: it is authentic, but the source's rate is used up.
             Unavailable: it could not be committed in time; it may be sent again.
         """
         try:
@@ -94,6 +95,7 @@ class Intake:
         except Rejected as rejected:
             telemetry.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
+        source.quota.spend()
         receipt = _receipt(await self._committed(examined), pong)
         _tell(source, examined, receipt)
         return receipt

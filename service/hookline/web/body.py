@@ -16,8 +16,6 @@ from hookline.web.problems import Problem
 
 T = TypeVar("T")
 
-MOST_HEADERS, MOST_HEADER_BYTES = 100, 65_536
-
 
 class Gate:
     """Counts the requests and the bytes that are being taken in, and turns away what would be too much.
@@ -83,12 +81,9 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
     """The whole body of `request`.
 
     Raises:
-        Problem: 408 too slow, 413 too large, 415 compressed, 431 too many headers.
+        Problem: 408 too slow, 413 too large, 415 compressed.
         Unavailable: too much is in flight.
     """
-    headers = request.headers.raw
-    if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        raise Problem(431, f"at most {MOST_HEADERS} headers and {MOST_HEADER_BYTES} bytes of them", close=True)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "compressed bodies are not taken: send it as it is", close=True)
     declared = request.headers.get("content-length", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import telemetry
-from hookline.errors import IllegalTransition, InvalidInput, Rejected, Unavailable, UnknownJob
+from hookline.errors import IllegalTransition, InvalidInput, Rejected, TooOften, Unavailable, UnknownJob
 
 
 class Problem(HTTPException):
@@ -51,6 +52,11 @@ def _unavailable(_: Request, error: Exception) -> Response:
     return response(503, "the service cannot store anything right now: try again", {"Retry-After": "5"})
 
 
+def _too_often(_: Request, error: Exception) -> Response:
+    assert isinstance(error, TooOften)  # noqa: S101 - registered for it
+    return response(429, "this source takes no more right now", {"Retry-After": str(math.ceil(error.after))})
+
+
 def _broken(request: Request, error: Exception) -> Response:
     telemetry.log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
     return response(500, "the service failed on this request; its log has the reason")
@@ -70,6 +76,7 @@ HANDLERS = {
     HTTPException: _http,
     Rejected: _rejected,
     Unavailable: _unavailable,
+    TooOften: _too_often,
     UnknownJob: lambda _, error: response(404, str(error)),
     InvalidInput: lambda _, error: response(422, str(error)),
     IllegalTransition: lambda _, error: response(409, str(error)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -12,7 +10,7 @@ from starlette.routing import Mount, Route
 
 from hookline.app import App
 from hookline.ingress.intake import Intake
-from hookline.ingress.sources import Source
+from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.timetable import Timetable
@@ -25,6 +23,7 @@ from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
+from hookline.web.api.sources import Sources
 from hookline.web.api.steering import Steering
 from hookline.web.api.tokens import Tokens
 from hookline.web.auth import Guard
@@ -33,6 +32,7 @@ from hookline.web.callbacks import Callbacks
 from hookline.web.endpoint import Endpoint
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
+from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
 from hookline.web.webhooks import Webhooks
@@ -43,7 +43,7 @@ def application(
     settings: Settings,
     database: Database,
     intake: Intake,
-    sources: Mapping[str, Source],
+    register: Register,
     *,
     schema: str,
     slack: Slack | None,
@@ -58,7 +58,7 @@ def application(
     """
     gate = Gate(settings.max_in_flight, settings.max_in_flight_bytes)
     limits = Limits(settings.max_body, settings.body_timeout)
-    webhooks = Webhooks(intake, sources, gate, limits, Replies(database))
+    webhooks = Webhooks(intake, register, gate, limits, Replies(database), Proxies(settings.trusted_proxies))
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     runs = Runs(database, intake, inlet)
@@ -66,7 +66,8 @@ def application(
     steering = Steering(database, actions, inlet)
     bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
-    inbox = Inbox(database, intake, sources, inlet)
+    inbox = Inbox(database, intake, register, inlet)
+    sources = Sources(database, register, inlet, settings.public_url or "")
     listings = Listings(database, app.latest)
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, inlet, Timetable(app.latest))
@@ -97,6 +98,12 @@ def application(
         Endpoint("GET", "/schedules", "viewer", schedules.list),
         Endpoint("POST", "/schedules/{name}/backfill", "operator", schedules.backfill),
         Endpoint("POST", "/schedules/{name}/{how}", "operator", schedules.switch),
+        Endpoint("GET", "/sources", "viewer", sources.list),
+        Endpoint("POST", "/sources/reseal", "admin", sources.reseal),
+        Endpoint("GET", "/sources/{name}", "viewer", sources.show),
+        Endpoint("PUT", "/sources/{name}", "admin", sources.put),
+        Endpoint("DELETE", "/sources/{name}", "admin", sources.delete),
+        Endpoint("POST", "/sources/{name}/rotate", "admin", sources.rotate),
         Endpoint("GET", "/connectors", "viewer", listings.connectors),
         Endpoint("GET", "/workers", "viewer", listings.workers),
         Endpoint("GET", "/deliveries", "viewer", inbox.list),

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from hookline.errors import ConfigurationError
+from hookline.web.head import BoundedHead
 
 
 class Server(uvicorn.Server):
@@ -23,7 +24,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
-                http="httptools",  # h11 lets pass what smuggles requests
+                http=BoundedHead,  # by httptools: h11 lets pass what smuggles requests
                 ws="none",
                 lifespan="off",
                 log_config=None,

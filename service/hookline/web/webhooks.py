@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hookline import telemetry
+from hookline.errors import TooOften, Unavailable
 from hookline.ingress.intake import Intake, Receipt
 from hookline.ingress.parser import Welcoming
+from hookline.ingress.register import Register
 from hookline.ingress.schemes import Headers, Received
 from hookline.ingress.sources import Source
 from hookline.web import answers
 from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.replies import Replies
 
@@ -24,37 +25,38 @@ STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, 
 
 
 class Webhooks:
-    """Receives deliveries for `sources`."""
+    """Receives deliveries for the sources of `register`."""
 
     def __init__(
-        self, intake: Intake, sources: Mapping[str, Source], gate: Gate, limits: Limits, replies: Replies
+        self, intake: Intake, register: Register, gate: Gate, limits: Limits, replies: Replies, proxies: Proxies
     ) -> None:
         self._intake = intake
         self._replies = replies
-        self._sources = sources
+        self._register = register
         self._gate = gate
         self._limits = limits
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application: starlette's wrapping of functions costs more than verifying a signature."""
         request = Request(scope, receive)
-        answer = self.welcome(request) if request.method == "OPTIONS" else await self.post(request)
+        answer = await (self.welcome(request) if request.method == "OPTIONS" else self.post(request))
         await answer(scope, receive, send)
 
     async def post(self, request: Request) -> Response:
         """Take one delivery in, and answer once it is committed."""
-        source = self._sources.get(request.path_params["source"])
-        if source is None:
-            raise Problem(404, "there is no such source", close=True)
+        source = await self._source(request)
         try:
-            with self._gate.passing() as share:
+            self._check_peer(source, request)
+            with source.quota, self._gate.passing() as share:
                 if media_type(request) not in source.parser.content_types:
                     expected = " or ".join(sorted(source.parser.content_types))
                     raise Problem(415, f"this source takes {expected}", close=True)
-                body = await read(request, share, self._limits)
+                body = await read(request, share, self._limits_of(source))
+                source = await self._source(request)  # a secret may have been removed while the body came
                 receipt = await self._intake.receive(source, Received(Headers(request.headers.raw), body))
-        except Problem as problem:
-            telemetry.REJECTED.count(source=source.name, reason=f"http_{problem.status_code}")
+        except (Problem, TooOften, Unavailable) as refused:
+            telemetry.REJECTED.count(source=source.name, reason=f"http_{_status(refused)}")
             raise
         if receipt.answer is not None:
             return answers.json(receipt.answer)
@@ -65,15 +67,35 @@ class Webhooks:
             return answers.json(_told(receipt) | {"outcomes": outcomes}, 200)
         return answers.json(_told(receipt), STATUS[receipt.status], _where(receipt))
 
-    def welcome(self, request: Request) -> Response:
+    async def welcome(self, request: Request) -> Response:
         """Answer a sender that asks whether it may send."""
-        source = self._sources.get(request.path_params["source"])
-        if source is None:
-            raise Problem(404, "there is no such source", close=True)
+        source = await self._source(request)
+        self._check_peer(source, request)
         headers = {"Allow": "POST, OPTIONS"}
         if isinstance(source.parser, Welcoming):
             headers |= source.parser.welcome(Headers(request.headers.raw))
         return Response(status_code=200, headers=headers)
+
+    async def _source(self, request: Request) -> Source:
+        source = await self._register.find(request.path_params["source"])
+        if source is None:
+            raise Problem(404, "there is no such source", close=True)
+        return source
+
+    def _check_peer(self, source: Source, request: Request) -> None:
+        allow = source.quota.limits.allow
+        if allow and not self._proxies.is_from(request, allow):
+            raise Problem(403, "this source takes nothing from there", close=True)
+
+    def _limits_of(self, source: Source) -> Limits:
+        size = source.quota.limits.max_body
+        return self._limits if size is None else Limits(size, self._limits.time)
+
+
+def _status(refused: Problem | TooOften | Unavailable) -> int:
+    if isinstance(refused, Problem):
+        return refused.status_code
+    return 429 if isinstance(refused, TooOften) else 503
 
 
 def _shown(outcomes: list[dict[str, object]] | None) -> Response:

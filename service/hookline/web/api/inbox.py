@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from starlette.responses import Response
 
 from hookline import codec
 from hookline.ingress.intake import Intake, remembered
+from hookline.ingress.register import Register
 from hookline.ingress.sources import Source
 from hookline.store import deliveries, views
 from hookline.store.database import Database
@@ -40,10 +40,10 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
 class Inbox:
     """The routes of deliveries."""
 
-    def __init__(self, database: Database, intake: Intake, sources: Mapping[str, Source], inlet: Inlet) -> None:
+    def __init__(self, database: Database, intake: Intake, register: Register, inlet: Inlet) -> None:
         self._database = database
         self._intake = intake
-        self._sources = sources
+        self._register = register
         self._inlet = inlet
 
     async def list(self, request: Request) -> Response:
@@ -90,7 +90,7 @@ class Inbox:
             kept = await deliveries.kept(connection, id_)
         if kept is None:
             raise Problem(404, "there is no such delivery")
-        source = self._sources.get(kept["source"])
+        source = await self._register.find(kept["source"])
         if source is None:
             raise Problem(409, f"source {kept['source']} is not configured, so nothing knows how to read the delivery")
         if wanted.dry_run:

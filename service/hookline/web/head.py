@@ -1,0 +1,67 @@
+"""The head: a request's line and headers, within bounds, before anything of it is kept or answered.
+
+uvicorn keeps whatever comes, of headers that never end too.
+"""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hookline import telemetry
+from hookline.web import problems
+
+MOST_HEADERS, MOST_BYTES = 100, 65_536
+
+_BODY = problems.response(431, f"at most {MOST_HEADERS} headers, and {MOST_BYTES} bytes of them and the address").body
+
+_REFUSAL = b"\r\n".join((
+    b"HTTP/1.1 431 Request Header Fields Too Large", b"content-type: application/problem+json",
+    b"content-length: %d" % len(_BODY), b"connection: close", b"", bytes(_BODY),
+))  # fmt: skip
+
+
+class BoundedHead(HttpToolsProtocol):
+    """HTTP/1.1, whose heads have at most `MOST_HEADERS` headers and `MOST_BYTES` bytes."""
+
+    _is_in_head = True
+    _heads = 0
+    _so_far = 0
+    _is_too_large = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came; a head that has not ended is given up once it is too large."""
+        began_in_head, heads = self._is_in_head, self._heads
+        super().data_received(data)
+        if began_in_head and heads == self._heads:
+            self._so_far += len(data)
+            if self._so_far > MOST_BYTES and not self.transport.is_closing():
+                self._refuse()
+
+    def on_headers_complete(self) -> None:
+        """Answer the request, if its head is small enough."""
+        self._is_in_head, self._so_far = False, 0
+        self._heads += 1
+        if len(self.headers) > MOST_HEADERS or self._size() > MOST_BYTES:
+            self._is_too_large = True
+            raise ValueError("the head is too large")  # ends the parser, which has uvicorn send its refusal
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        self._is_in_head = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be parsed, or must not be."""
+        if self._is_too_large:
+            self._refuse()
+        else:
+            super().send_400_response(msg)
+
+    def _size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _refuse(self) -> None:
+        telemetry.REJECTED.count(reason="http_431")
+        self.transport.write(_REFUSAL)
+        self.transport.close()
