@@ -24,24 +24,28 @@ class BoundedHead(HttpToolsProtocol):
     """HTTP/1.1, whose heads have at most `MOST_HEADERS` headers and `MOST_BYTES` bytes."""
 
     _is_in_head = True
-    _heads = 0
-    _so_far = 0
     _is_too_large = False
+    _heads = 0
+    _chunk = 0
+    _before = 0
+    """Bytes of the head that came before this chunk."""
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; a head that has not ended is given up once it is too large."""
         began_in_head, heads = self._is_in_head, self._heads
+        self._chunk = len(data)
         super().data_received(data)
         if began_in_head and heads == self._heads:
-            self._so_far += len(data)
-            if self._so_far > MOST_BYTES and not self.transport.is_closing():
+            self._before += len(data)
+            if self._before > MOST_BYTES and not self.transport.is_closing():
                 self._refuse()
 
     def on_headers_complete(self) -> None:
         """Answer the request, if its head is small enough."""
-        self._is_in_head, self._so_far = False, 0
+        at_most, self._before = self._before + self._chunk, 0
+        self._is_in_head = False
         self._heads += 1
-        if len(self.headers) > MOST_HEADERS or self._size() > MOST_BYTES:
+        if len(self.headers) > MOST_HEADERS or (at_most > MOST_BYTES and self._size() > MOST_BYTES):
             self._is_too_large = True
             raise ValueError("the head is too large")  # ends the parser, which has uvicorn send its refusal
         super().on_headers_complete()
