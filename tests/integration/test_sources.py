@@ -164,21 +164,15 @@ async def test_a_removed_source_is_taken_no_more_but_what_came_stays(
 async def test_a_secret_that_is_removed_while_a_body_comes_proves_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = (await put(site)).json()["secret"]
     always_look(monkeypatch)
-    reached = asyncio.Event()
-    signed = github.parser.headers_for("push", "guid-1", PUSH) | github.parser.scheme.sign(old.encode(), PUSH, {})
-
-    async def slowly() -> AsyncIterator[bytes]:
-        yield PUSH[:10]
-        await reached.wait()
-        yield PUSH[10:]
-
-    async with asyncio.TaskGroup() as together:
-        sending = together.create_task(site.client.post("/webhooks/shop", content=slowly(), headers=signed))
-        assert (await rotate(site, overlap=0)).status_code == 200
-        reached.set()
-    assert sending.result().status_code == 401
+    for overlap, status in ((600, b"202"), (0, b"401")):
+        secret = (await rotate(site) if overlap == 0 else await put(site)).json()["secret"]
+        signed = github.parser.headers_for("push", "guid-1", PUSH)
+        reader, writer = await hold(site, signed | github.parser.scheme.sign(secret.encode(), PUSH, {}), len(PUSH))
+        assert (await rotate(site, overlap=overlap)).status_code == 200
+        writer.write(PUSH)
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 " + status)
+        writer.close()
 
 
 async def test_nothing_is_asked_of_postgres_for_fixed_sources_and_once_a_second_for_others(
@@ -386,19 +380,32 @@ async def test_a_declaration_that_does_not_fit_is_refused_and_nothing_is_kept(
     assert await site.house.watch.connection.fetchval("select count(*) from hookline.sources") == 0
 
 
-async def test_a_change_is_made_whole_or_not_at_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+KILL = "select pg_terminate_backend(pg_backend_pid()) where "
+
+KILLS = {
+    "KEEP_ONLY": KILL + "$1::text is not null and $2::text[] is not null",
+    "ADD": KILL + "$1::text is not null and $2::text[] is not null and $3::bytea[] is not null",
+    "END_OTHERS": KILL + "$1::text is not null and $2::text is not null and $3::float8 is not null",
+    "SWEEP": KILL + "$1::text is not null",
+    "ACTIVE": KILL + "$1::text is not null",
+}
+
+
+@pytest.mark.parametrize("statement", KILLS)
+async def test_a_change_is_made_whole_or_not_at_all(
+    site: Site, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
     secret = (await put(site)).json()["secret"]
-
-    async def killed(*_: Any) -> None:
-        raise Unavailable("here the process dies")
-
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "_add", killed)
-        assert (await put(site, secrets=["other"], rate="1/h")).status_code == 503
-        assert (await put(site, "new")).status_code == 503
-        assert (await rotate(site, overlap=0)).status_code == 503
-    told = (await site.client.get("/api/sources")).json()["sources"]
-    assert [(each["name"], each["rate"]) for each in told if each["origin"] == "api"] == [("shop", None)]
+        patch.setattr(sources, statement, KILLS[statement])
+        if statement != "END_OTHERS":
+            assert (
+                await put(site, secrets=["other"] if statement != "ACTIVE" else None, rate="1/h")
+            ).status_code == 503
+        if statement != "KEEP_ONLY":
+            assert (await rotate(site, overlap=0)).status_code == 503
+    told = (await site.client.get("/api/sources/shop")).json()
+    assert (told["rate"], [each["id"] for each in told["secrets"]]) == (None, [fingerprint(secret.encode())])
     assert (await push(site, "guid-1", secret)).status_code == 202
 
 
@@ -437,13 +444,16 @@ async def test_a_source_that_is_full_leaves_room_for_the_others(dsn: str) -> Non
         writer.close()
 
 
-async def hold(site: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A delivery of `shop` whose body does not come."""
+async def hold(
+    site: Site, headers: dict[str, str] | None = None, length: int = 100
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A delivery of `shop` whose body does not come yet."""
     reader, writer = await asyncio.open_connection("127.0.0.1", site._port)
-    writer.write(
-        b"POST /webhooks/shop HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
-    )
+    sent = (headers or {"Content-Type": "application/json"}) | {
+        "Host": "here", "Content-Length": str(length), "Expect": "100-continue",
+    }  # fmt: skip
+    lines = ["POST /webhooks/shop HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+    writer.write("\r\n".join(lines).encode())
     assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")  # it is being read now
     return reader, writer
 
