@@ -32,6 +32,8 @@ ROLE = {
     "DELETE /definitions/{name}": "admin", "GET /schedules": "viewer", "POST /schedules/{name}/backfill": "operator",
     "POST /schedules/{name}/{how}": "operator", "GET /connectors": "viewer", "GET /workers": "viewer",
     "GET /deliveries": "viewer", "GET /deliveries/{id}": "viewer", "POST /deliveries/{id}/replay": "operator",
+    "GET /sources": "viewer", "GET /sources/{name}": "viewer", "PUT /sources/{name}": "admin",
+    "DELETE /sources/{name}": "admin", "POST /sources/{name}/rotate": "admin", "POST /sources/reseal": "admin",
     "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin", "GET /audit": "admin",
     "GET /me": "viewer",
 }  # fmt: skip

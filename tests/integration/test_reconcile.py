@@ -28,7 +28,7 @@ from hookline.ingress.reconcile import PREFIX
 from hookline.ingress.reconcilers.fates import TRIES
 from hookline.ingress.reconcilers.github import GitHub
 from hookline.jobs.retry import Retry
-from hookline.settings import SourceSettings
+from hookline.source_settings import SourceSettings
 from hookline.store.journal import Record
 from hookline_parsers import github, stripe
 
