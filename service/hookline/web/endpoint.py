@@ -1,13 +1,15 @@
-"""Endpoints: what the API answers, to whom, and that a change is told to the audit before it is made."""
+"""Endpoints: what the API answers, to whom, and what it takes; a change is told to the audit before it is made."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
-from uuid import UUID
+from typing import Any, get_type_hints
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,9 +22,12 @@ from hookline.store.audit import Entry
 from hookline.store.database import Database
 from hookline.web import problems
 from hookline.web.access import Principal, Role
+from hookline.web.api import parameters
+from hookline.web.body import Inlet
 from hookline.web.problems import Problem
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[..., Awaitable[Response]]
+"""Called with the request, and with what it takes as `query` and `body`, read as the types that it declares."""
 
 LONGEST_PATH = 500
 
@@ -32,49 +37,98 @@ class Endpoint:
     """One line of the table of what the API answers.
 
     Args:
+        line: the method and the path, as in `GET /runs/{id}`.
         role: what whoever asks must be at least.
+        shape: of the body of an answer.
+        statuses: of answers that are no problems.
+        refuses: the statuses of problems of its own.
     """
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
+    line: str
     role: Role
     handler: Handler
+    shape: Any = dict[str, Any]
+    statuses: tuple[int, ...] = (200,)
+    refuses: tuple[int, ...] = ()
 
-    def route(self, database: Database) -> Route:
+    @property
+    def method(self) -> str:
+        """How it is asked."""
+        return self.line.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """Where, behind `/api`."""
+        return self.line.partition(" ")[2]
+
+    @property
+    def query(self) -> type[Struct] | None:
+        """What is read of the query."""
+        return self._declared("query")
+
+    @property
+    def body(self) -> type[Struct] | None:
+        """What is read of the body, as JSON."""
+        return self._declared("body")
+
+    def _declared(self, name: str) -> type[Struct] | None:
+        if name not in inspect.signature(self.handler).parameters:
+            return None
+        declared: type[Struct] = get_type_hints(self.handler)[name]
+        return declared
+
+    def route(self, database: Database, inlet: Inlet) -> Route:
         """As starlette serves it."""
-        return Route(self.path, partial(self.answer, database=database), methods=[self.method])
+        answer = partial(self._answer, database=database, inlet=inlet, query=self.query, body=self.body)
+        return Route(self.path, answer, methods=[self.method])
 
-    async def answer(self, request: Request, database: Database) -> Response:
-        """Answer, if whoever asks may; raises `Problem` 403."""
+    async def _answer(
+        self,
+        request: Request,
+        *,
+        database: Database,
+        inlet: Inlet,
+        query: type[Struct] | None,
+        body: type[Struct] | None,
+    ) -> Response:
         who: Principal = request.scope["principal"]
         if not who.may(self.role):
             raise Problem(403, f"this asks for the role {self.role}, and {who.name} is {who.role}")
+        given: dict[str, Any] = {} if query is None else {"query": parameters.query(request, query)}
         if self.method == "GET":
-            return await self.handler(request)
-        return await self._change(request, who, database)
-
-    async def _change(self, request: Request, who: Principal, database: Database) -> Response:
-        address = request.client.host if request.client else None
-        path = request.scope["raw_path"].decode("latin-1")[:LONGEST_PATH]
-        entry = Entry(uuid7(), who.name, who.role, address, request.method, path)
-        async with database.session() as connection:
-            await audit.begin(connection, entry)
-        status = 500
-        try:
-            response = await self.handler(request)
-            status = response.status_code
-        except Exception as error:
-            status = problems.status_of(error)
-            raise
-        finally:
-            await _end(database, entry.id, status)
+            return await self.handler(request, **given)
+        async with _told(request, who, database) as tell:
+            if body is None:
+                response = await self.handler(request, **given)
+            else:
+                async with inlet.json(request, body) as read:
+                    response = await self.handler(request, **given, body=read)
+            tell(response.status_code)
         return response
 
 
-async def _end(database: Database, id_: UUID, status: int) -> None:
-    """Note how it ended, if that can be; the change itself is made or not, whatever becomes of the note."""
+@asynccontextmanager
+async def _told(request: Request, who: Principal, database: Database) -> AsyncIterator[Callable[[int], None]]:
+    """Tell the audit of a change before it is made, and then how it was answered; raises `Unavailable` before it."""
+    address = request.client.host if request.client else None
+    path = request.scope["raw_path"].decode("latin-1")[:LONGEST_PATH]
+    entry = Entry(uuid7(), who.name, who.role, address, request.method, path)
+    async with database.session() as connection:
+        await audit.begin(connection, entry)
+    status = 500
+
+    def tell(answered: int) -> None:
+        nonlocal status
+        status = answered
+
     try:
-        async with database.session() as connection:
-            await audit.end(connection, id_, status)
-    except Unavailable as error:
-        telemetry.log.warning("audit.not_ended", entry=id_, status=status, error=str(error))
+        yield tell
+    except Exception as error:
+        status = problems.status_of(error)
+        raise
+    finally:
+        try:
+            async with database.session() as connection:
+                await audit.end(connection, entry.id, status)
+        except Unavailable as error:  # the change is made or not, whatever becomes of the note
+            telemetry.log.warning("audit.not_ended", entry=entry.id, status=status, error=str(error))

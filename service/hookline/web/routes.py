@@ -13,25 +13,15 @@ from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.store.database import Database
-from hookline.timetable import Timetable
 from hookline.web import answers, problems
 from hookline.web.access import Keyring
-from hookline.web.api.actions import Actions
-from hookline.web.api.bulk import Bulk
-from hookline.web.api.definitions import Definitions
-from hookline.web.api.inbox import Inbox
-from hookline.web.api.listings import Listings
-from hookline.web.api.runs import Runs
-from hookline.web.api.schedules import Schedules
-from hookline.web.api.sources import Sources
-from hookline.web.api.steering import Steering
-from hookline.web.api.tokens import Tokens
+from hookline.web.api.table import table
 from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
-from hookline.web.endpoint import Endpoint
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
+from hookline.web.openapi import Document
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
@@ -61,60 +51,13 @@ def application(
     webhooks = Webhooks(intake, register, gate, limits, Replies(database), Proxies(settings.trusted_proxies))
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
-    runs = Runs(database, intake, inlet)
-    actions = Actions(database, intake, app.latest)
-    steering = Steering(database, actions, inlet)
-    bulk = Bulk(database, actions, inlet)
     callbacks = Callbacks(database, intake, gate, limits)
-    inbox = Inbox(database, intake, register, inlet)
-    sources = Sources(database, register, inlet, settings.public_url or "")
-    listings = Listings(database, app.latest)
-    definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
-    schedules = Schedules(database, inlet, Timetable(app.latest))
-    access = Tokens(database, inlet)
     local = local and not settings.api_tokens
     keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
     sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
     door = Door(keyring, sessions, inlet)
-    endpoints = [
-        Endpoint("GET", "/jobs", "viewer", listings.jobs),
-        Endpoint("GET", "/jobs/{name}/graph", "viewer", listings.graph),
-        Endpoint("POST", "/jobs/{name}/runs", "operator", runs.start),
-        Endpoint("GET", "/runs", "viewer", runs.list),
-        Endpoint("GET", "/runs/{id}", "viewer", runs.show),
-        Endpoint("POST", "/runs/{action}", "operator", bulk.post),
-        Endpoint("GET", "/runs/{id}/await", "viewer", steering.await_),
-        Endpoint("GET", "/runs/{id}/debug", "viewer", steering.debug),
-        Endpoint("DELETE", "/runs/{id}/data", "admin", steering.delete_data),
-        Endpoint("POST", "/runs/{id}/retry", "operator", steering.retry),
-        Endpoint("POST", "/runs/{id}/fork", "operator", steering.fork),
-        Endpoint("POST", "/runs/{id}/signals", "operator", steering.signal),
-        Endpoint("POST", "/runs/{id}/callbacks/{key:path}", "operator", steering.complete),
-        Endpoint("POST", "/runs/{id}/{action}", "operator", steering.act),
-        Endpoint("GET", "/definitions", "viewer", definitions.list),
-        Endpoint("GET", "/definitions/{name}", "viewer", definitions.show),
-        Endpoint("PUT", "/definitions/{name}", "admin", definitions.put),
-        Endpoint("DELETE", "/definitions/{name}", "admin", definitions.delete),
-        Endpoint("GET", "/schedules", "viewer", schedules.list),
-        Endpoint("POST", "/schedules/{name}/backfill", "operator", schedules.backfill),
-        Endpoint("POST", "/schedules/{name}/{how}", "operator", schedules.switch),
-        Endpoint("GET", "/sources", "viewer", sources.list),
-        Endpoint("POST", "/sources/reseal", "admin", sources.reseal),
-        Endpoint("GET", "/sources/{name}", "viewer", sources.show),
-        Endpoint("PUT", "/sources/{name}", "admin", sources.put),
-        Endpoint("DELETE", "/sources/{name}", "admin", sources.delete),
-        Endpoint("POST", "/sources/{name}/rotate", "admin", sources.rotate),
-        Endpoint("GET", "/connectors", "viewer", listings.connectors),
-        Endpoint("GET", "/workers", "viewer", listings.workers),
-        Endpoint("GET", "/deliveries", "viewer", inbox.list),
-        Endpoint("GET", "/deliveries/{id}", "viewer", inbox.show),
-        Endpoint("POST", "/deliveries/{id}/replay", "operator", inbox.replay),
-        Endpoint("GET", "/tokens", "admin", access.list),
-        Endpoint("POST", "/tokens", "admin", access.make),
-        Endpoint("DELETE", "/tokens/{id}", "admin", access.revoke),
-        Endpoint("GET", "/audit", "admin", access.audit),
-        Endpoint("GET", "/me", "viewer", access.me),
-    ]
+    endpoints = table(app, settings, database, intake, register, gate, limits)
+    document = Document(endpoints)
     answering = Starlette(
         routes=[
             Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
@@ -124,11 +67,12 @@ def application(
             Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
             Route("/callbacks/{ticket}", callbacks.complete, methods=["POST"]),
             Route("/callbacks/{ticket}/heartbeat", callbacks.beat, methods=["POST"]),
+            Route("/openapi.json", document.show, methods=["GET"]),
             Route("/login", door.enter, methods=["POST"]),
             Route("/logout", door.leave, methods=["POST"]),
             Mount(
                 "/api",
-                routes=[each.route(database) for each in endpoints],
+                routes=[each.route(database, inlet) for each in endpoints],
                 middleware=[Middleware(Guard, keyring=keyring, sessions=sessions, local=local)],
             ),
         ],

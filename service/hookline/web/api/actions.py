@@ -29,14 +29,14 @@ class Signal(msgspec.Struct, forbid_unknown_fields=True):
     """A signal to be sent; with an `id` it may be sent again."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     id: UUID | None = None
 
 
 class Completion(msgspec.Struct, forbid_unknown_fields=True):
     """How a callback is completed: with `data`, or with an `error`."""
 
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: str | None = None
 
 
@@ -149,8 +149,10 @@ async def complete(intake: Intake, run: UUID, key: str, wanted: Completion) -> N
             return
 
 
-def _json(raw: msgspec.Raw) -> bytes:
-    """What was left unread of a body, which is to be JSON all the same; raises `Problem` 400."""
+def _json(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
+    """What was left unread of a body, which is to be JSON all the same, or `null`; raises `Problem` 400."""
+    if isinstance(raw, msgspec.UnsetType):
+        return codec.NULL
     try:
         codec.decode(given := bytes(raw))
     except codec.Undecodable as error:

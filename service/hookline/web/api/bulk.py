@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -14,11 +13,10 @@ from hookline import codec
 from hookline.errors import IllegalTransition, InvalidInput
 from hookline.store import views
 from hookline.store.database import Database
-from hookline.store.states import STATES
 from hookline.web import answers
-from hookline.web.api import parameters
 from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
-from hookline.web.body import Inlet
+from hookline.web.api.parameters import Moment, Text
+from hookline.web.api.shapes import State
 from hookline.web.problems import Problem
 
 ACTIONS = ("cancel", "pause", "resume", "retry", "fork", "signal", "complete-callback", "delete-data")
@@ -30,11 +28,11 @@ MOST_AT_ONCE = 10_000
 class Filter(msgspec.Struct, forbid_unknown_fields=True):
     """Which runs are meant; those that fit all that is said."""
 
-    job: str | None = None
-    scope: str | None = None
-    state: Literal[STATES] | None = None  # type: ignore[valid-type]
-    since: datetime | None = None
-    until: datetime | None = None
+    job: Text | None = None
+    scope: Text | None = None
+    state: State | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Callback(Completion, forbid_unknown_fields=True, kw_only=True):
@@ -57,33 +55,30 @@ class Many(msgspec.Struct, forbid_unknown_fields=True):
 class Bulk:
     """The route by which many runs are steered at once."""
 
-    def __init__(self, database: Database, actions: Actions, inlet: Inlet) -> None:
+    def __init__(self, database: Database, actions: Actions) -> None:
         self._database = database
         self._actions = actions
-        self._inlet = inlet
 
-    async def post(self, request: Request) -> Response:
-        """Do it with all runs that fit; unless `dry_run` is false, only tell how many."""
+    async def post(self, request: Request, body: Many) -> Response:
+        """`POST /api/runs/{action}`: do it with all runs that fit; unless `dry_run` is false, only tell how many."""
         action = request.path_params["action"]
         if action not in ACTIONS:
             raise Problem(404, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
-        async with self._inlet.json(request, Many) as wanted:
-            _check(action, wanted)
-            runs = await self._fitting(action, wanted.filter)
-            told: dict[str, Any] = {"action": action, "dry_run": wanted.dry_run, "fitting": len(runs)}
-            if wanted.dry_run:
-                return answers.json(told | {"runs": runs[:100]})
-            new, refused = {}, {}
-            for run in runs:
-                try:
-                    new[str(run)] = await self._do(action, run, wanted)
-                except (IllegalTransition, InvalidInput, Problem) as error:
-                    refused[str(run)] = str(error)
+        _check(action, body)
+        runs = await self._fitting(action, body.filter)
+        told: dict[str, Any] = {"action": action, "dry_run": body.dry_run, "fitting": len(runs)}
+        if body.dry_run:
+            return answers.json(told | {"runs": runs[:100]})
+        new, refused = {}, {}
+        for run in runs:
+            try:
+                new[str(run)] = await self._do(action, run, body)
+            except (IllegalTransition, InvalidInput, Problem) as error:
+                refused[str(run)] = str(error)
         told |= {"done": len(new), "refused": refused}
         return answers.json(told | {"new": new} if action in ("retry", "fork") else told)
 
     async def _fitting(self, action: str, wanted: Filter) -> list[UUID]:
-        parameters.storable(wanted.job, wanted.scope)
         among = None if action in OF_ANY else action not in OF_ENDED
         async with self._database.session() as connection:
             return await views.fitting(

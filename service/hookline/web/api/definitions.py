@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +18,12 @@ from hookline.web.problems import Problem
 
 TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json")
 LARGEST = 1_048_576
+
+
+class Which(Struct, forbid_unknown_fields=True):
+    """Which version of a definition; the newest unless it is said."""
+
+    version: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
 
 
 class Definitions:
@@ -37,13 +46,11 @@ class Definitions:
             rows = await definitions.listed(connection)
         return answers.json({"definitions": [dict(row) for row in rows]})
 
-    async def show(self, request: Request) -> Response:
-        """`GET /api/definitions/{name}?version=`: its source, as it was given."""
-        name, version = request.path_params["name"], request.query_params.get("version")
-        if version is not None and not (version.isdecimal() and len(version) < 10):
-            raise Problem(422, "a version is a number")
+    async def show(self, request: Request, query: Which) -> Response:
+        """`GET /api/definitions/{name}`: its source, as it was given."""
+        name = request.path_params["name"]
         async with self._database.reading() as connection:
-            row = await definitions.find(connection, name, None if version is None else int(version))
+            row = await definitions.find(connection, name, query.version)
         if row is None:
             raise Problem(404, f"there is no such definition {name[:50]!r}")
         return answers.json(dict(row))

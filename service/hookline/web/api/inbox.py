@@ -59,7 +59,7 @@ class Inbox:
                 status=parameters.one_of(request, "status", STATUSES),
                 since=parameters.moment(request, "since"),
                 until=parameters.moment(request, "until"),
-                before=page.before,
+                before=page.cursor,
                 limit=page.limit,
             )
         return answers.json(answers.page("deliveries", [dict(row) for row in rows], page.limit))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, TypeVar, get_args
 from uuid import UUID
 
+import msgspec
 from starlette.requests import Request
 
 from hookline.web.problems import Problem
@@ -14,23 +15,49 @@ from hookline.web.problems import Problem
 LARGEST_PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which page of a list is wanted: `limit` rows from behind the row `before`."""
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
+"""A text that Postgres can look for."""
 
-    limit: int
-    before: UUID | None
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment with its time zone, as in `2026-11-21T12:00:00Z`."""
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+class Page(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which page of a list is wanted.
+
+    Args:
+        limit: how many rows, at most.
+        cursor: the `next` of the page before.
+    """
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_PAGE)] = 50
+    cursor: UUID | None = None
+
+
+def query(request: Request, shape: type[Shape]) -> Shape:
+    """The parameters of the query as `shape`; raises `Problem` 422."""
+    given = dict(request.query_params)
+    known = {each.encode_name: each.type for each in msgspec.structs.fields(shape)}
+    for name, value in given.items():
+        if name not in known:
+            raise Problem(422, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(known))}")
+        if "\0" in value:
+            raise Problem(422, f"{name} holds a NUL character")
+    try:
+        return msgspec.convert(given, shape, strict=False)
+    except msgspec.ValidationError as error:
+        why, _, name = str(error).rstrip("`").rpartition(" - at `$.")
+        words = [each for part in get_args(known[name]) for each in get_args(part)]
+        raise Problem(422, f"{name}: {why[:200]}" + (f"; it is {' or '.join(words)}" if words else "")) from None
 
 
 def page(request: Request) -> Page:
     """From `?limit=&cursor=`; raises `Problem` 422."""
-    limit, cursor = request.query_params.get("limit", "50"), request.query_params.get("cursor")
-    if not limit.isdecimal() or not 1 <= int(limit) <= LARGEST_PAGE:
-        raise Problem(422, f"limit is from 1 to {LARGEST_PAGE}, not {limit[:20]!r}")
-    try:
-        return Page(int(limit), None if cursor is None else UUID(cursor))
-    except ValueError:
-        raise Problem(422, "cursor is the `next` of the page before") from None
+    return msgspec.convert(
+        {k: v for k, v in request.query_params.items() if k in ("limit", "cursor")}, Page, strict=False
+    )
 
 
 def known(request: Request, allowed: Collection[str]) -> None:

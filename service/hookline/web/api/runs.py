@@ -13,10 +13,10 @@ from hookline.events import Trigger
 from hookline.ingress.intake import Intake
 from hookline.store import views
 from hookline.store.database import Database
-from hookline.store.states import STATES
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.body import Inlet
+from hookline.web.api.parameters import Page, Text
+from hookline.web.api.shapes import State
 from hookline.web.problems import Problem
 
 
@@ -30,29 +30,35 @@ class StartRun(msgspec.Struct, forbid_unknown_fields=True):
     idempotency_key: str | None = None
 
 
+class Listed(Page, kw_only=True):
+    """Which runs are wanted: those that fit all that is said."""
+
+    job: Text | None = None
+    scope: Text | None = None
+    state: State | None = None
+    correlation: Text | None = None
+
+
 class Runs:
     """The routes of runs."""
 
-    def __init__(self, database: Database, intake: Intake, inlet: Inlet) -> None:
+    def __init__(self, database: Database, intake: Intake) -> None:
         self._database = database
         self._intake = intake
-        self._inlet = inlet
 
-    async def list(self, request: Request) -> Response:
-        """`GET /api/runs?job=&scope=&state=&correlation=`: the newest first, without their data."""
-        parameters.known(request, ("job", "scope", "state", "correlation"))
-        page = parameters.page(request)
+    async def list(self, _: Request, query: Listed) -> Response:
+        """`GET /api/runs`: the newest first, without their data."""
         async with self._database.reading() as connection:
             rows = await views.runs(
                 connection,
-                job=parameters.text(request, "job"),
-                scope=parameters.text(request, "scope"),
-                state=parameters.one_of(request, "state", STATES),
-                correlation=parameters.text(request, "correlation"),
-                before=page.before,
-                limit=page.limit,
+                job=query.job,
+                scope=query.scope,
+                state=query.state,
+                correlation=query.correlation,
+                before=query.cursor,
+                limit=query.limit,
             )
-        return answers.json(answers.page("runs", [dict(row) for row in rows], page.limit))
+        return answers.json(answers.page("runs", [dict(row) for row in rows], query.limit))
 
     async def show(self, request: Request) -> Response:
         """`GET /api/runs/{id}`: a run with its data and its journal."""
@@ -62,19 +68,18 @@ class Runs:
             raise Problem(404, f"there is no run {run}")
         return answers.json(answers.run_with_data(*found))
 
-    async def start(self, request: Request) -> Response:
+    async def start(self, request: Request, body: StartRun) -> Response:
         """`POST /api/jobs/{name}/runs`: start a run; 201, or 200 if its idempotency key has one already."""
-        async with self._inlet.json(request, StartRun) as wanted:
-            run, new = await self._intake.start(
-                Trigger(
-                    job=request.path_params["name"],
-                    input=wanted.input,
-                    scope=wanted.scope,
-                    priority=wanted.priority,
-                    delay=wanted.delay,
-                    idempotency_key=wanted.idempotency_key,
-                )
+        run, new = await self._intake.start(
+            Trigger(
+                job=request.path_params["name"],
+                input=body.input,
+                scope=body.scope,
+                priority=body.priority,
+                delay=body.delay,
+                idempotency_key=body.idempotency_key,
             )
+        )
         return await as_it_stands(self._database, run, 201 if new else 200)
 
 

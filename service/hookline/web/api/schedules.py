@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import takewhile
 from typing import Any
 
@@ -16,7 +16,7 @@ from hookline.store import schedules
 from hookline.store.database import Database
 from hookline.timetable import Timetable
 from hookline.web import answers
-from hookline.web.body import Inlet
+from hookline.web.api.parameters import Moment
 from hookline.web.problems import Problem
 
 SHOWN = 5
@@ -26,17 +26,16 @@ MOST_AT_ONCE = 1000
 class Backfill(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /api/schedules/{name}/backfill`: which ticks, and whether only to tell how many."""
 
-    since: datetime
-    until: datetime
+    since: Moment
+    until: Moment
     dry_run: bool = True
 
 
 class Schedules:
     """The routes of schedules."""
 
-    def __init__(self, database: Database, inlet: Inlet, timetable: Timetable) -> None:
+    def __init__(self, database: Database, timetable: Timetable) -> None:
         self._database = database
-        self._inlet = inlet
         self._timetable = timetable
 
     async def list(self, _: Request) -> Response:
@@ -45,31 +44,33 @@ class Schedules:
             rows = await schedules.listed(connection)
         return answers.json({"schedules": [self._told(row) for row in rows]})
 
-    async def switch(self, request: Request) -> Response:
-        """`POST /api/schedules/{name}/on` and `off`; what one missed while it was off is not made up for."""
-        name, how = request.path_params["name"], request.path_params["how"]
-        if how not in ("on", "off"):
-            raise Problem(404, f"schedules are not {how[:50]!r}")
+    async def on(self, request: Request) -> Response:
+        """`POST /api/schedules/{name}/on`: let it start runs; what it missed while it was off is not made up for."""
+        return await self._switch(request.path_params["name"], on=True)
+
+    async def off(self, request: Request) -> Response:
+        """`POST /api/schedules/{name}/off`: let it start no more runs."""
+        return await self._switch(request.path_params["name"], on=False)
+
+    async def _switch(self, name: str, *, on: bool) -> Response:
         schedule = self._known(name)
         async with self._database.session() as connection:
             next_at = schedule.after(await schedules.now(connection))
-            if not await schedules.switch(connection, name, on=how == "on", next_at=next_at):
+            if not await schedules.switch(connection, name, on=on, next_at=next_at):
                 raise Problem(404, f"schedule {name[:50]!r} was not declared by any replica yet")
             rows = await schedules.listed(connection)
         return answers.json(next(self._told(row) for row in rows if row["name"] == name))
 
-    async def backfill(self, request: Request) -> Response:
+    async def backfill(self, request: Request, body: Backfill) -> Response:
         """`POST /api/schedules/{name}/backfill`: start the runs of past ticks, those of them that have none."""
         name = request.path_params["name"]
         schedule = self._known(name)
-        async with self._inlet.json(request, Backfill) as wanted:
-            since, until = _moment(wanted.since), _moment(wanted.until)
-            ticks: Any = takewhile(lambda tick: tick < until, schedule.ticks(since))
-            found = [tick for tick, _ in zip(ticks, range(MOST_AT_ONCE + 1), strict=False)]
+        ticks: Any = takewhile(lambda tick: tick < body.until, schedule.ticks(body.since.astimezone(UTC)))
+        found = [tick for tick, _ in zip(ticks, range(MOST_AT_ONCE + 1), strict=False)]
         if len(found) > MOST_AT_ONCE:
             raise Problem(422, f"there are more than {MOST_AT_ONCE} ticks in that time: take less of it")
-        told = {"schedule": name, "ticks": len(found), "dry_run": wanted.dry_run, "first": found[:SHOWN]}
-        if not wanted.dry_run:
+        told = {"schedule": name, "ticks": len(found), "dry_run": body.dry_run, "first": found[:SHOWN]}
+        if not body.dry_run:
             async with self._database.session() as connection:
                 told |= {"created": await self._timetable.backfill(connection, name, found)}
         return answers.json(told)
@@ -90,9 +91,3 @@ class Schedules:
             if row["active"] and row["next_at"] is not None:
                 told["upcoming"] = [row["next_at"], *schedule.upcoming(row["next_at"], SHOWN - 1)]
         return told
-
-
-def _moment(given: datetime) -> datetime:
-    if given.tzinfo is None:
-        raise Problem(422, "a moment needs a time zone, as in 2026-11-21T12:00Z")
-    return given.astimezone(UTC)

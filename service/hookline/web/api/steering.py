@@ -4,67 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Annotated, Literal
 
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import codec
 from hookline.store import views
 from hookline.store.database import Database
-from hookline.store.states import STATES, TERMINAL
+from hookline.store.states import TERMINAL
 from hookline.web import answers
 from hookline.web.api import parameters
 from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
+from hookline.web.api.parameters import Text
 from hookline.web.api.runs import as_it_stands
-from hookline.web.body import Inlet
+from hookline.web.api.shapes import State
 from hookline.web.problems import Problem
 
 LONGEST_AWAIT = 60.0
 _LOOK_EVERY = 0.1
 
 
+class Until(Struct, forbid_unknown_fields=True):
+    """What of a run is waited for, and for how many seconds."""
+
+    state: State | None = None
+    var: Text | None = None
+    timeout: Annotated[float, Meta(ge=0, le=LONGEST_AWAIT)] = 30.0
+
+
 class Steering:
     """The routes by which one run is steered."""
 
-    def __init__(self, database: Database, actions: Actions, inlet: Inlet) -> None:
+    def __init__(self, database: Database, actions: Actions) -> None:
         self._database = database
         self._actions = actions
-        self._inlet = inlet
 
-    async def act(self, request: Request) -> Response:
-        """`POST /api/runs/{id}/cancel`, `pause`, `resume`: 200 if done, 202 if its worker has been asked to."""
-        run, action = parameters.id_(request, "run"), request.path_params["action"]
-        if action not in ("cancel", "pause", "resume"):
-            raise Problem(404, f"runs are not {action[:50]!r}")
+    async def cancel(self, request: Request) -> Response:
+        """`POST /api/runs/{id}/cancel`: 200 if done, 202 if its worker has been asked to."""
+        return await self._control(request, "cancel")
+
+    async def pause(self, request: Request) -> Response:
+        """`POST /api/runs/{id}/pause`: 200 if done, 202 if its worker has been asked to."""
+        return await self._control(request, "pause")
+
+    async def resume(self, request: Request) -> Response:
+        """`POST /api/runs/{id}/resume`: let a paused run go on."""
+        return await self._control(request, "resume")
+
+    async def _control(self, request: Request, action: Literal["cancel", "pause", "resume"]) -> Response:
+        run = parameters.id_(request, "run")
         was = await self._actions.control(action, run)
         return await as_it_stands(self._database, run, 202 if was == "running" else 200)
 
-    async def retry(self, request: Request) -> Response:
+    async def retry(self, request: Request, body: Again) -> Response:
         """`POST /api/runs/{id}/retry`: a new run that goes on where this one failed, or behind it."""
-        run = parameters.id_(request, "run")
-        async with self._inlet.json(request, Again) as wanted:
-            new = await self._actions.retry(run, skip=wanted.skip)
+        new = await self._actions.retry(parameters.id_(request, "run"), skip=body.skip)
         return await as_it_stands(self._database, new, 201)
 
-    async def fork(self, request: Request) -> Response:
+    async def fork(self, request: Request, body: Fork) -> Response:
         """`POST /api/runs/{id}/fork`: a new run that begins with what this one had recorded before a call."""
-        run = parameters.id_(request, "run")
-        async with self._inlet.json(request, Fork) as wanted:
-            new = await self._actions.fork(run, wanted)
+        new = await self._actions.fork(parameters.id_(request, "run"), body)
         return await as_it_stands(self._database, new, 201)
 
-    async def signal(self, request: Request) -> Response:
+    async def signal(self, request: Request, body: Signal) -> Response:
         """`POST /api/runs/{id}/signals`: 202 once it is held for the run; 409 if that has ended."""
         run = parameters.id_(request, "run")
-        async with self._inlet.json(request, Signal) as wanted:
-            await self._actions.signal(run, wanted)
-        return answers.json({"run": run, "signal": wanted.name}, 202)
+        await self._actions.signal(run, body)
+        return answers.json({"run": run, "signal": body.name}, 202)
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, request: Request, body: Completion) -> Response:
         """`POST /api/runs/{id}/callbacks/{key}`: complete a callback in the place of whoever should."""
         run, key = parameters.id_(request, "run"), request.path_params["key"]
-        async with self._inlet.json(request, Completion) as wanted:
-            await self._actions.complete(run, key, wanted)
+        await self._actions.complete(run, key, body)
         return answers.json({"run": run, "callback": key}, 202)
 
     async def delete_data(self, request: Request) -> Response:
@@ -73,26 +86,24 @@ class Steering:
         told = await self._actions.delete_data(run)
         return answers.json({"run": run, "data_deletion": told}, 200 if told == "done" else 202)
 
-    async def await_(self, request: Request) -> Response:
-        """`GET /api/runs/{id}/await?state=&var=&timeout=`: the run once it is in that state, or has ended; else 408.
+    async def await_(self, request: Request, query: Until) -> Response:
+        """`GET /api/runs/{id}/await`: the run once it is in that state, or has ended; else 408.
 
         `var=name=value` waits for a variable, such as the state of a machine.
         """
         run = parameters.id_(request, "run")
-        state = parameters.one_of(request, "state", STATES)
-        variable, _, value = (parameters.text(request, "var") or "").partition("=")
-        timeout = parameters.seconds(request, "timeout", 30.0, LONGEST_AWAIT)
-        deadline = monotonic() + timeout
+        variable, _, value = (query.var or "").partition("=")
+        deadline = monotonic() + query.timeout
         while True:
             async with self._database.session() as connection:
                 found = await views.state(connection, run)
                 seen = (await views.variables(connection, run)).get(variable) if variable else None
             if found is None:
                 raise Problem(404, f"there is no run {run}")
-            if found == state or found in TERMINAL or (seen is not None and _as_text(seen) == value):
+            if found == query.state or found in TERMINAL or (seen is not None and _as_text(seen) == value):
                 return await as_it_stands(self._database, run, 200)
             if monotonic() >= deadline:
-                raise Problem(408, f"after {timeout:g} s run {run} is {found}")
+                raise Problem(408, f"after {query.timeout:g} s run {run} is {found}")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def debug(self, request: Request) -> Response:

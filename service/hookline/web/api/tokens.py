@@ -17,7 +17,7 @@ from hookline.store.tokens import NewToken
 from hookline.web import answers
 from hookline.web.access import Principal, Role, digest_of
 from hookline.web.api import parameters
-from hookline.web.body import Inlet
+from hookline.web.api.parameters import Page
 from hookline.web.problems import Problem
 
 PREFIX = "hookline_"
@@ -40,9 +40,8 @@ class MakeToken(msgspec.Struct, forbid_unknown_fields=True):
 class Tokens:
     """The routes of access."""
 
-    def __init__(self, database: Database, inlet: Inlet) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._inlet = inlet
 
     async def list(self, _: Request) -> Response:
         """`GET /api/tokens`: all that were made, none of them itself."""
@@ -50,16 +49,15 @@ class Tokens:
             rows = await tokens.listed(connection)
         return answers.json({"tokens": [dict(row) for row in rows]})
 
-    async def make(self, request: Request) -> Response:
+    async def make(self, request: Request, body: MakeToken) -> Response:
         """`POST /api/tokens`: 201 with a new token, which is shown this once."""
         who: Principal = request.scope["principal"]
-        async with self._inlet.json(request, MakeToken) as wanted:
-            if not wanted.name.isprintable():
-                raise Problem(422, "a token's name is printable")
-            async with self._database.session() as connection:
-                token, row = await make(connection, wanted, by=who.name)
+        if not body.name.isprintable():
+            raise Problem(422, "a token's name is printable")
+        async with self._database.session() as connection:
+            token, row = await make(connection, body, by=who.name)
         if row is None:
-            raise Problem(409, f"there is a token {wanted.id} already, and it cannot be shown again: revoke it")
+            raise Problem(409, f"there is a token {body.id} already, and it cannot be shown again: revoke it")
         return answers.json(row | {"token": token}, 201)
 
     async def revoke(self, request: Request) -> Response:
@@ -71,13 +69,11 @@ class Tokens:
             raise Problem(404, f"there is no token {token}")
         return answers.json({"id": token, "revoked": True})
 
-    async def audit(self, request: Request) -> Response:
+    async def audit(self, _: Request, query: Page) -> Response:
         """`GET /api/audit`: the newest changes first; one without a status was cut off in the middle."""
-        parameters.known(request, ())
-        page = parameters.page(request)
         async with self._database.reading() as connection:
-            rows = await audit.listed(connection, before=page.before, limit=page.limit)
-        return answers.json(answers.page("audit", [dict(row) for row in rows], page.limit))
+            rows = await audit.listed(connection, before=query.cursor, limit=query.limit)
+        return answers.json(answers.page("audit", [dict(row) for row in rows], query.limit))
 
     async def me(self, request: Request) -> Response:
         """`GET /api/me`: who asks, and in which role."""

@@ -1,0 +1,100 @@
+"""The table of the API: every path, whom it asks for, what answers, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hookline.app import App
+from hookline.ingress.intake import Intake
+from hookline.ingress.register import Register
+from hookline.settings import Settings
+from hookline.store.database import Database
+from hookline.timetable import Timetable
+from hookline.web.access import Principal
+from hookline.web.api.actions import Actions
+from hookline.web.api.bulk import Bulk
+from hookline.web.api.definitions import Definitions
+from hookline.web.api.inbox import Inbox
+from hookline.web.api.listings import Listings
+from hookline.web.api.runs import Runs
+from hookline.web.api.schedules import Schedules
+from hookline.web.api.shapes import (
+    AuditPage,
+    Completed,
+    DataDeleted,
+    DebuggedRun,
+    Graph,
+    JobList,
+    NewToken,
+    RunPage,
+    RunWithData,
+    Schedule,
+    ScheduleList,
+    Signalled,
+    TokenList,
+)
+from hookline.web.api.sources import Sources
+from hookline.web.api.steering import Steering
+from hookline.web.api.tokens import Tokens
+from hookline.web.body import Gate, Inlet, Limits
+from hookline.web.endpoint import Endpoint
+
+
+def table(
+    app: App, settings: Settings, database: Database, intake: Intake, register: Register, gate: Gate, limits: Limits
+) -> Sequence[Endpoint]:
+    """Every endpoint of the API; of two that fit a path the first one answers."""
+    inlet = Inlet(gate, limits)
+    runs = Runs(database, intake)
+    actions = Actions(database, intake, app.latest)
+    steering = Steering(database, actions)
+    bulk = Bulk(database, actions)
+    inbox = Inbox(database, intake, register, inlet)
+    sources = Sources(database, register, inlet, settings.public_url or "")
+    listings = Listings(database, app.latest)
+    definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
+    schedules = Schedules(database, Timetable(app.latest))
+    access = Tokens(database)
+    return [
+        Endpoint("GET /jobs", "viewer", listings.jobs, JobList),
+        Endpoint("GET /jobs/{name}/graph", "viewer", listings.graph, Graph),
+        Endpoint("POST /jobs/{name}/runs", "operator", runs.start, RunWithData, (200, 201)),
+        Endpoint("GET /runs", "viewer", runs.list, RunPage),
+        Endpoint("GET /runs/{id}", "viewer", runs.show, RunWithData),
+        Endpoint("POST /runs/{action}", "operator", bulk.post),
+        Endpoint("GET /runs/{id}/await", "viewer", steering.await_, RunWithData, (200,), (408,)),
+        Endpoint("GET /runs/{id}/debug", "viewer", steering.debug, DebuggedRun),
+        Endpoint("DELETE /runs/{id}/data", "admin", steering.delete_data, DataDeleted, (200, 202), (409,)),
+        Endpoint("POST /runs/{id}/retry", "operator", steering.retry, RunWithData, (201,), (409,)),
+        Endpoint("POST /runs/{id}/fork", "operator", steering.fork, RunWithData, (201,), (409,)),
+        Endpoint("POST /runs/{id}/signals", "operator", steering.signal, Signalled, (202,), (409,)),
+        Endpoint("POST /runs/{id}/callbacks/{key:path}", "operator", steering.complete, Completed, (202,), (409,)),
+        Endpoint("POST /runs/{id}/cancel", "operator", steering.cancel, RunWithData, (200, 202), (409,)),
+        Endpoint("POST /runs/{id}/pause", "operator", steering.pause, RunWithData, (200, 202), (409,)),
+        Endpoint("POST /runs/{id}/resume", "operator", steering.resume, RunWithData, (200, 202), (409,)),
+        Endpoint("GET /definitions", "viewer", definitions.list),
+        Endpoint("GET /definitions/{name}", "viewer", definitions.show),
+        Endpoint("PUT /definitions/{name}", "admin", definitions.put, Any, (200, 201)),
+        Endpoint("DELETE /definitions/{name}", "admin", definitions.delete),
+        Endpoint("GET /schedules", "viewer", schedules.list, ScheduleList),
+        Endpoint("POST /schedules/{name}/backfill", "operator", schedules.backfill),
+        Endpoint("POST /schedules/{name}/on", "operator", schedules.on, Schedule),
+        Endpoint("POST /schedules/{name}/off", "operator", schedules.off, Schedule),
+        Endpoint("GET /sources", "viewer", sources.list),
+        Endpoint("POST /sources/reseal", "admin", sources.reseal, Any, (200,), (409,)),
+        Endpoint("GET /sources/{name}", "viewer", sources.show),
+        Endpoint("PUT /sources/{name}", "admin", sources.put, Any, (200, 201), (409,)),
+        Endpoint("DELETE /sources/{name}", "admin", sources.delete, Any, (200,), (409,)),
+        Endpoint("POST /sources/{name}/rotate", "admin", sources.rotate, Any, (200,), (409,)),
+        Endpoint("GET /connectors", "viewer", listings.connectors),
+        Endpoint("GET /workers", "viewer", listings.workers),
+        Endpoint("GET /deliveries", "viewer", inbox.list),
+        Endpoint("GET /deliveries/{id}", "viewer", inbox.show),
+        Endpoint("POST /deliveries/{id}/replay", "operator", inbox.replay, Any, (200, 202), (409,)),
+        Endpoint("GET /tokens", "admin", access.list, TokenList),
+        Endpoint("POST /tokens", "admin", access.make, NewToken, (201,), (409,)),
+        Endpoint("DELETE /tokens/{id}", "admin", access.revoke),
+        Endpoint("GET /audit", "admin", access.audit, AuditPage),
+        Endpoint("GET /me", "viewer", access.me, Principal),
+    ]  # fmt: skip

@@ -1,0 +1,138 @@
+"""OpenAPI: the API's document, made of the table that answers it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.web.api import shapes
+from hookline.web.endpoint import Endpoint
+
+MEDIA = "application/json"
+PROBLEM = "application/problem+json"
+
+TOLD = re.compile(r"^`[^`]*`(?:, `[^`]*`)*: *")
+"""What a handler's docstring begins with: its path, which the document tells elsewhere."""
+
+ALWAYS = {401: "nobody is known by this token", 403: "the role is too low", 503: "Postgres is away: try again"}
+
+OF_BODIES = {
+    400: "the body is not JSON",
+    408: "the body took too long",
+    413: "the body is too large",
+    415: "the body is of another type",
+}
+
+OTHERS = {404: "there is no such thing", 408: "it is not yet so", 409: "its state forbids it", 422: "this does not fit"}
+
+
+class Document:
+    """What the API answers, as OpenAPI 3.1."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._content = msgspec.json.encode(document(endpoints))
+
+    async def show(self, _: Request) -> Response:
+        """`GET /openapi.json`."""
+        return Response(self._content, media_type=MEDIA)
+
+
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The document of `endpoints`."""
+    types: dict[Any, None] = {shapes.Problem: None}
+    for each in endpoints:
+        types |= dict.fromkeys(shape for shape in (each.query, each.body, each.shape) if shape is not None)
+    found, components = msgspec.json.schema_components(list(types), ref_template="#/components/schemas/{name}")
+    schemas = dict(zip(types, found, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for each in endpoints:
+        path = "/api" + re.sub(r"{(\w+):\w+}", r"{\1}", each.path)
+        paths.setdefault(path, {})[each.method.lower()] = _operation(each, schemas, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "hookline", "version": version("hookline"), "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(of: Endpoint, schemas: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+    told = TOLD.sub("", inspect.getdoc(of.handler) or "")
+    summary, _, description = told.partition("\n\n")
+    operation: dict[str, Any] = {
+        "operationId": of.handler.__qualname__.replace(".", "_").lower().rstrip("_"),
+        "summary": " ".join(summary.split()),
+        "description": " ".join([*description.split(), f"Asks for the role `{of.role}`."]),
+        "parameters": [*_path_parameters(of.path), *_query_parameters(of, components)],
+        "responses": _responses(of, schemas),
+    }
+    if of.body is not None:
+        operation["requestBody"] = {"content": {MEDIA: {"schema": schemas[of.body]}}}
+    return operation
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"} | ({"format": "uuid"} if name == "id" else {"minLength": 1}),
+        }
+        for name in re.findall(r"{(\w+)(?::\w+)?}", path)
+    ]
+
+
+def _query_parameters(of: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
+    if of.query is None:
+        return []
+    properties = components[of.query.__name__]["properties"]
+    return [{"name": name, "in": "query", "schema": _plain(schema)} for name, schema in properties.items()]
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a value that is left out, and never `null`, when it is not given."""
+    several = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    found = {name: value for name, value in schema.items() if name != "anyOf"} | (several[0] if several else {})
+    if found.get("default", 0) is None:
+        del found["default"]
+    if "enum" in found:
+        found["enum"] = [each for each in found["enum"] if each is not None]
+    return found
+
+
+def _responses(of: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
+    problems = dict(ALWAYS)
+    if "{" in of.path:
+        problems[404] = OTHERS[404]
+    if of.query is not None or of.body is not None or of.path.startswith("/definitions"):
+        problems[422] = OTHERS[422]
+    if of.body is not None or of.method == "PUT":
+        problems |= OF_BODIES
+    problems |= {status: OTHERS[status] for status in of.refuses}
+    answered = {
+        str(status): {"description": _first(of.shape), "content": {MEDIA: {"schema": schemas[of.shape]}}}
+        for status in of.statuses
+    }
+    schema = schemas[shapes.Problem]
+    refused = {
+        str(status): {"description": why, "content": {PROBLEM: {"schema": schema}}}
+        for status, why in sorted(problems.items())
+    }
+    return answered | refused
+
+
+def _first(shape: Any) -> str:
+    told = (inspect.getdoc(shape) or "").partition("\n")[0] if isinstance(shape, type) else ""
+    return told if told and not told.startswith("dict(") else "An object."
