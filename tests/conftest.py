@@ -6,6 +6,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -59,6 +60,19 @@ def of_database(dsn: str, name: str) -> str:
 @pytest.fixture
 async def dsn(postgres: str) -> AsyncIterator[str]:
     """A migrated database of its own."""
+    async with _fresh(postgres) as found:
+        yield found
+
+
+@pytest.fixture
+async def other_dsn(postgres: str) -> AsyncIterator[str]:
+    """Another one."""
+    async with _fresh(postgres) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _fresh(postgres: str) -> AsyncIterator[str]:
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(postgres)
     await admin.execute(f"create database {name} template template strategy file_copy")

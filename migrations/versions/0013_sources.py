@@ -7,7 +7,7 @@ its fingerprint. It is active until `expires_at`, by the database's clock.
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 
 def upgrade() -> None:

@@ -135,7 +135,9 @@ async def _intake(dsn: str, listening: socket.socket) -> None:
     async with Database(dsn, patience=PATIENCE) as database, asyncio.TaskGroup() as together:
         intake = Intake(app, database, timeout=10)
         register = Register(app, database, settings)
-        answering = application(app, settings, database, intake, register, schema=migrate.known(), slack=None)
+        answering = application(
+            app, settings, database, intake, register, schema=migrate.known(), slack=None, local=True
+        )
         together.create_task(intake.run())
         together.create_task(Server(answering, listening, drain=1).run())
 

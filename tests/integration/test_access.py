@@ -25,18 +25,18 @@ ADMIN = {"Authorization": "Bearer r00t"}
 ROLE = {
     "GET /jobs": "viewer", "GET /jobs/{name}/graph": "viewer", "POST /jobs/{name}/runs": "operator",
     "GET /runs": "viewer", "GET /runs/{id}": "viewer", "GET /runs/{id}/await": "viewer",
-    "GET /runs/{id}/debug": "viewer", "POST /runs/{action}": "operator", "POST /runs/{id}/cancel": "operator", "POST /runs/{id}/pause": "operator",
-    "POST /runs/{id}/resume": "operator",
-    "POST /runs/{id}/retry": "operator", "POST /runs/{id}/fork": "operator", "POST /runs/{id}/signals": "operator",
+    "GET /runs/{id}/debug": "viewer", "POST /runs/{action}": "operator", "POST /runs/{id}/cancel": "operator",
+    "POST /runs/{id}/pause": "operator", "POST /runs/{id}/resume": "operator", "POST /runs/{id}/retry": "operator",
+    "POST /runs/{id}/fork": "operator", "POST /runs/{id}/signals": "operator",
     "POST /runs/{id}/callbacks/{key:path}": "operator", "DELETE /runs/{id}/data": "admin",
     "GET /definitions": "viewer", "GET /definitions/{name}": "viewer", "PUT /definitions/{name}": "admin",
     "DELETE /definitions/{name}": "admin", "GET /schedules": "viewer", "POST /schedules/{name}/backfill": "operator",
-    "POST /schedules/{name}/on": "operator", "POST /schedules/{name}/off": "operator", "GET /connectors": "viewer", "GET /workers": "viewer",
-    "GET /deliveries": "viewer", "GET /deliveries/{id}": "viewer", "POST /deliveries/{id}/replay": "operator",
-    "GET /sources": "viewer", "GET /sources/{name}": "viewer", "PUT /sources/{name}": "admin",
-    "DELETE /sources/{name}": "admin", "POST /sources/{name}/rotate": "admin", "POST /sources/reseal": "admin",
-    "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin", "GET /audit": "admin",
-    "GET /me": "viewer",
+    "POST /schedules/{name}/on": "operator", "POST /schedules/{name}/off": "operator", "GET /connectors": "viewer",
+    "GET /workers": "viewer", "GET /deliveries": "viewer", "GET /deliveries/{id}": "viewer",
+    "POST /deliveries/{id}/replay": "operator", "GET /sources": "viewer", "GET /sources/{name}": "viewer",
+    "PUT /sources/{name}": "admin", "DELETE /sources/{name}": "admin", "POST /sources/{name}/rotate": "admin",
+    "POST /sources/reseal": "admin", "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin",
+    "GET /audit": "admin", "GET /me": "viewer", "GET /deliveries/feed": "viewer",
 }  # fmt: skip
 """What each route asks for, said a second time: whoever changes it changes it here, too."""
 

@@ -16,20 +16,22 @@ from pydantic import SecretStr
 from tests.conftest import of_database
 from tests.support import PUSH, SECRET, on_site
 
-from hookline import App, Context, Event, step
+from hookline import App, Context, Event, Pattern, step
 from hookline.ingress.schemes import fingerprint
+from hookline.source_settings import SourceSettings
 from hookline.store import migrate
 from hookline_parsers import github
 
+JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": "Bearer t0ken"}
 ROOT = Path(__file__).parents[2]
 SERVE = ["serve", "examples.deploy:app", "--port", "0"]
 
 
-async def hookline(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of one command."""
+async def hookline(*arguments: str, path: Path = ROOT, **environment: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of one command, given in the folder `path`."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hookline", *arguments, cwd=ROOT,
+        sys.executable, "-m", "hookline", *arguments, cwd=path,
         env=os.environ | {"COLUMNS": "160"} | {f"HOOKLINE_{name}": value for name, value in environment.items()},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -81,6 +83,40 @@ async def test_deliveries_are_listed_shown_explained_and_replayed(dsn: str, tmp_
         assert len((await site.client.get("/api/deliveries", headers=BEARER)).json()["deliveries"]) == 3
         status, _, err = await hookline("deliveries", "replay", "--yes", **service)
         assert (status, "say which" in err) == (2, True)
+
+
+async def test_all_that_is_in_quarantine_is_tried_again_also_replays_and_behind_what_is_refused(dsn: str) -> None:
+    def make_app(on: Pattern) -> App:
+        app = App()
+
+        @app.job(on=on)
+        async def work(ctx: Context, event: Event) -> None: ...
+
+        return app
+
+    broken = make_app(github.event("push", when=lambda event: event.data["absent"]))
+    async with on_site(make_app(github.push()), dsn) as site:
+        first = (await site.push("guid-1")).json()["delivery"]
+    async with on_site(broken, dsn) as site:
+        unreadable = await site.client.post(
+            "/webhooks/generic", content=b"{", headers={"Authorization": f"Bearer {SECRET}", **JSON}
+        )
+        replayed = await site.client.post(f"/api/deliveries/{first}/replay", json={})
+        pushed = [(await site.push(f"guid-{number}")).json() for number in (2, 3)]
+        kept = [unreadable.json(), replayed.json(), *pushed]
+        assert [each["status"] for each in kept] == ["quarantined"] * 4
+    only = (SourceSettings("github", "github", (SecretStr(SECRET),), unsigned=False),)
+    async with on_site(make_app(github.push()), dsn, tokens=["t0ken"], sources=only) as site:
+        service = {"URL": str(site.client.base_url), "TOKEN": "t0ken"}
+        status, out, _ = await hookline("deliveries", "list", "--status", "quarantined", **service)
+        assert (status, "the binding of job work failed: KeyError" in out, "octo/site" in out) == (0, True, True)
+        status, out, _ = await hookline("deliveries", "replay", "--status", "quarantined", "--yes", **service)
+        assert (status, [line.split()[1] for line in out.splitlines()]) == (1, ["refused", *["accepted"] * 3])
+        assert "source generic is not configured" in out
+        status, out, _ = await hookline("deliveries", "list", "--status", "quarantined", "--json", **service)
+        assert [each["id"] for each in json.loads(out)["deliveries"]] == [kept[0]["delivery"]]
+        status, out, _ = await hookline("deliveries", "list", "--subject", "octo/site", "--json", **service)
+        assert [len(each["runs"]) for each in json.loads(out)["deliveries"]] == [1] * 4
 
 
 async def test_a_dry_run_tells_what_a_webhook_would_start_here_and_sends_nothing(tmp_path: Path) -> None:

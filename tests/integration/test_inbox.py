@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from tests.support import PUSH, SECRET, Site, on_site
 
-from hookline import App, Context, Event, any_of
+from hookline import App, Context, Event, Pattern, any_of, inbox
 from hookline_parsers import generic, github
 
 PUSHED = json.loads(PUSH)
@@ -80,7 +80,10 @@ async def test_deliveries_are_found_by_what_is_known_of_them(site: Site) -> None
     assert await keys(type="github.issues") == ["guid-2"]
     assert await keys(type="github") == ["guid-2", "guid-1"]
     assert await keys(type="git") == []
-    assert await keys(source="github", key="guid-1") == ["guid-1"]
+    assert await keys(type="github", source="generic") == []
+    assert await keys(source="github", key="guid-1") == await keys(key="guid-1") == ["guid-1"]
+    assert await keys(subject="octo/site") == await keys(subject="octo/site", type="github") == ["guid-1"]
+    assert await keys(subject="octo/site", status="ignored") == await keys(subject="octo") == []
     assert await keys(since="2026-01-01T00:00Z", until="2999-01-01T00:00Z") == ["guid-2", "guid-1"]
     assert await keys(until="2026-01-01T00:00Z") == []
     for wrong in ("since=yesterday", "since=2026-01-01", "until=9999-99-99T00:00Z", "kind=x", "key=%00"):
@@ -185,3 +188,76 @@ async def test_a_trigger_of_an_unknown_job_is_kept(site: Site) -> None:
     headers = generic.parser.headers_for("", "k", body) | generic.parser.scheme.sign(SECRET.encode(), body, {})
     answer = await site.client.post("/webhooks/generic", content=body, headers=headers)
     assert answer.json()["reason"] == "there is no job 'nobody'"
+
+
+async def test_a_delivery_is_about_what_its_event_is_about(site: Site, dsn: str) -> None:
+    first = (await site.push("guid-1")).json()["delivery"]
+    nothing = (await site.push("guid-2", b"{}")).json()["delivery"]
+    too_long = b'{"repository": {"full_name": "%s"}}' % (b"x" * 501)
+    odd = (await site.push("guid-3", too_long)).json()["delivery"]
+    assert [(await shown(site, each))["subject"] for each in (first, nothing, odd)] == ["octo/site", None, None]
+    async with on_site(make_app(broken=True), dsn) as broken:
+        kept = (await broken.push("guid-4")).json()
+        assert (kept["status"], (await shown(site, kept["delivery"]))["subject"]) == ("quarantined", "octo/site")
+
+
+def alarmed(app: App, heard: list[dict[str, Any]]) -> App:
+    @app.job(on=any_of(inbox.quarantined(source="github"), inbox.conflict()))
+    async def alert(ctx: Context, event: Event) -> None:
+        heard.append({"event": event.type} | event.data)
+
+    @app.job(on=inbox.conflict(source="gitlab"))
+    async def elsewhere(ctx: Context, event: Event) -> None: ...
+
+    @app.job(on=Pattern(["*"]))
+    async def everything(ctx: Context, event: Event) -> None: ...
+
+    return app
+
+
+async def test_a_conflict_and_a_quarantined_delivery_each_start_the_jobs_that_are_on_alarms_once(dsn: str) -> None:
+    heard: list[dict[str, Any]] = []
+    async with on_site(alarmed(make_app(broken=True), heard), dsn) as site, site.house.replica():
+        kept = [(await site.push("guid-1")).json() for _ in range(2)]
+        other = [(await site.push("guid-1", PUSH + b" ")).json() for _ in range(2)]
+        assert [each["status"] for each in (*kept, *other)] == ["quarantined", "duplicate", "conflict", "conflict"]
+        assert [each["runs"] for each in (*kept, *other)] == [[]] * 4
+        runs = await site.house.watch.connection.fetch("select id, job, delivery_id from hookline.runs order by seq")
+        assert [(row["job"], str(row["delivery_id"])) for row in runs] == [
+            ("alert", kept[0]["delivery"]), ("alert", other[0]["delivery"]),
+        ]  # fmt: skip
+        await site.house.watch.ended(*(row["id"] for row in runs))
+        (run,) = (await shown(site, other[0]["delivery"]))["runs"]
+        assert (run["id"], run["event"]) == (str(runs[1]["id"]), None)
+        listed = (await site.client.get("/api/deliveries")).json()["deliveries"]
+        assert [each["runs"] for each in listed] == [[], []]
+    assert [(each["event"], each["subject"], each["delivery"], each["conflict_of"]) for each in heard] == [
+        ("hookline.delivery.quarantined", "octo/site", kept[0]["delivery"], None),
+        ("hookline.delivery.conflict", "octo/site", other[0]["delivery"], kept[0]["delivery"]),
+    ]
+    assert heard[0]["reason"] == "the binding of job breaks failed: KeyError"
+    async with on_site(alarmed(make_app(), heard), dsn) as mended:
+        again = (await mended.client.post(f"/api/deliveries/{kept[0]['delivery']}/replay", json={})).json()
+        assert (again["status"], len(again["runs"])) == ("accepted", 2)
+
+
+async def test_a_conflict_can_be_taken_in_all_the_same(site: Site) -> None:
+    await site.push("guid-1")
+    other = (await site.push("guid-1", PUSH.replace(b"9fceb02", b"deadbee"))).json()
+    again = (await site.client.post(f"/api/deliveries/{other['delivery']}/replay", json={})).json()
+    assert (again["status"], len(again["runs"])) == ("accepted", 1)
+    assert (await shown(site, other["delivery"]))["replays"] == [again["delivery"]]
+
+
+async def test_an_alarm_that_fails_itself_keeps_nothing_from_being_stored(dsn: str) -> None:
+    app = make_app(broken=True)
+
+    @app.job(on=inbox.quarantined(), scope="{absent}")
+    async def alert(ctx: Context, event: Event) -> None: ...
+
+    @app.job(on=Pattern(["hookline.delivery"], when=lambda event: event.data["absent"]))
+    async def another(ctx: Context, event: Event) -> None: ...
+
+    async with on_site(app, dsn) as site:
+        assert (await site.push("guid-1")).json()["status"] == "quarantined"
+        assert await site.house.watch.connection.fetchval("select count(*) from hookline.runs") == 0

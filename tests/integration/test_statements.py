@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from hookline import store
 from hookline.codec import uuid7
@@ -17,6 +19,8 @@ from hookline.store import (
     claims,
     control,
     due,
+    feed,
+    inbox,
     reconciling,
     runs,
     schedules,
@@ -27,6 +31,7 @@ from hookline.store import (
     workers,
 )
 from hookline.store.database import Connection, Database
+from hookline.store.inbox import Filter
 from hookline.web import health
 
 
@@ -105,6 +110,9 @@ class Asked:
         self.plan = json.dumps(await prepared.explain(*arguments))
         return []
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
 
 @pytest.mark.parametrize(
     ("filters", "index"),
@@ -128,8 +136,57 @@ async def test_lists_of_runs_are_read_from_an_index_in_their_order(
         assert '"Sort"' not in asked.plan
 
 
-async def test_lists_of_alarming_deliveries_are_read_from_their_index(dsn: str) -> None:
+FILL_DELIVERIES = """
+insert into hookline.deliveries (id, source, key, type, subject, status, secret, headers, body)
+select (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, case when n = 7 then 'rare' else 'github' end,
+       'key-' || n, case when n = 7 then 'stripe.invoice.paid' else 'github.push' end,
+       case when n = 7 then 'octo/rare' when n % 3 = 0 then 'octo/site' end,
+       case when n = 7 then 'quarantined' else 'accepted' end, '', '[]', ''
+  from generate_series(1, 20000) as n
+"""
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["never analysed", "analysed"])
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "deliveries_pkey"),
+        ({"since": datetime(1970, 1, 1, tzinfo=UTC), "until": datetime.now(UTC)}, "deliveries_pkey"),
+        ({"source": "rare"}, "deliveries_source"),
+        ({"key": "key-7"}, "deliveries_key"),
+        ({"key": "key-7", "source": "rare"}, "deliveries_conflict"),
+        ({"type": "stripe"}, "deliveries_type"),
+        ({"subject": "octo/rare"}, "deliveries_subject"),
+        ({"status": "quarantined"}, "deliveries_status"),
+        ({"status": "accepted", "source": "rare"}, "deliveries_source"),
+        ({"status": "quarantined", "source": "github", "type": "stripe.invoice.paid"}, "deliveries_status"),
+        ({"subject": "octo/rare", "type": "stripe", "status": "quarantined"}, "deliveries_subject"),
+    ],
+    ids=lambda given: " ".join(given) or "all" if isinstance(given, dict) else None,
+)
+async def test_lists_of_deliveries_are_read_from_the_index_of_what_is_rarest(
+    dsn: str, wanted: dict[str, Any], index: str, analysed: bool
+) -> None:
     async with Database(dsn) as database, database.session() as connection:
+        await connection.execute(FILL_DELIVERIES)
+        if analysed:
+            await connection.execute("analyze hookline.deliveries")
         asked = Asked(connection)
-        await views.deliveries(cast("Connection", asked), status="quarantined")
-        assert "deliveries_status" in asked.plan
+        await inbox.listed(cast("Connection", asked), Filter(**wanted))
+        scanned = set(re.findall(r'"Index Name": "(deliveries_\w+)"', asked.plan))
+        assert index in scanned
+        if not wanted.keys() & {"key", "type"} or "subject" in wanted:
+            assert scanned == {index}
+            assert '"Sort Key": ["deliveries' not in asked.plan
+        if wanted.keys() & {"subject", "key", "type"}:
+            found = await inbox.listed(connection, Filter(**wanted))
+            assert len(found) == (0 if "github" in wanted.values() else 1)
+
+
+async def test_a_page_of_the_feed_is_read_in_the_order_of_ids(dsn: str) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        await connection.execute(FILL_DELIVERIES)
+        asked = Asked(connection)
+        cursor = await feed.begin(connection, datetime.now(UTC))
+        await feed.read(cast("Connection", asked), replace(cursor, seen="7:7:", after=uuid7()), Filter(), limit=200)
+        assert '"Index Name": "deliveries_pkey"' in asked.plan

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from hookline.cli import (
+    backtest,
     definitions,
     deliveries,
     jobs,
@@ -21,6 +22,7 @@ from hookline.cli import (
     settings,
     sources,
     steer,
+    tail,
     tokens,
     workers,
 )  # fmt: skip
@@ -50,6 +52,8 @@ commands.command()(tokens.audit)
 commands.add_typer(sources.commands, name="sources")
 commands.command()(preflight.preflight)
 commands.command()(reconcile.reconcile)
+commands.command()(backtest.backtest)
+commands.command()(tail.tail)
 commands.command()(workers.workers)
 commands.command("settings")(settings.show)
 

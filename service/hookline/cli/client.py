@@ -81,3 +81,10 @@ def given_json(text: str | None) -> Any:
 def as_json(content: object) -> str:
     """`content` as JSON for people and for `jq`."""
     return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+
+
+def harmless(text: str) -> str:
+    """`text` without what a terminal would take for a command."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)

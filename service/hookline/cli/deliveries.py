@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_moment
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_moment, harmless
+from hookline.client import Refused
 from hookline.codec import uuid7
 
 commands = typer.Typer(help="See what came in, and take it in again.", no_args_is_help=True)
@@ -19,6 +20,7 @@ DeliveryArgument = Annotated[str, typer.Argument(help="The id of a delivery.", m
 SourceOption = Annotated[str | None, typer.Option(help="Of this source.")]
 KeyOption = Annotated[str | None, typer.Option(help="With this id of the sender's.")]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Of this type of event, or a sub-type of it.")]
+SubjectOption = Annotated[str | None, typer.Option(help="About this, such as a repository: octo/site.")]
 StatusOption = Annotated[str | None, typer.Option(help="accepted, ignored, quarantined or conflict.")]
 SinceOption = Annotated[str | None, typer.Option(help="From this moment, as 2026-11-01T00:00Z.")]
 UntilOption = Annotated[str | None, typer.Option(help="Up to this moment.")]
@@ -33,6 +35,7 @@ def list_(
     source: SourceOption = None,
     key: KeyOption = None,
     type_: TypeOption = None,
+    subject: SubjectOption = None,
     status: StatusOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -42,25 +45,18 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List deliveries, the newest first."""
-    wanted = _wanted(source, key, type_, status, since, until)
+    wanted = _wanted(source, key, type_, subject, status, since, until)
     told = Client(url, token).get("/api/deliveries", **wanted, limit=limit)
     if json:
         typer.echo(as_json(told))
         return
-    table = Table(
-        Column("delivery", min_width=36), Column("received", min_width=11), Column("status", min_width=11),
-        Column("runs", min_width=4, justify="right"), Column("event", overflow="fold"),
-        box=None, header_style="bold", pad_edge=False,
-    )  # fmt: skip
+    console = Console(highlight=False)
+    console.print(f"{'delivery':36}  {'received':11}  {'status':11}  runs  event", style="bold")
     for each in told["deliveries"]:
-        table.add_row(
-            each["id"],
-            each["received_at"][5:16].replace("T", " "),
-            Text(each["status"], COLOURS[each["status"]]),
-            str(len(each["runs"])),
-            Text(_event(each)),
-        )
-    Console().print(table)
+        line = Text(f"{each['id']}  {each['received_at'][5:16].replace('T', ' ')}  ")
+        line.append(f"{each['status']:11}", COLOURS[each["status"]])
+        line.append(f"  {len(each['runs']):4}  {_event(each)}")
+        console.print(line, soft_wrap=True)
 
 
 @commands.command()
@@ -78,9 +74,9 @@ def show(
     if told["secret"]:
         console.print(Text(f"proven by secret {told['secret']}", "dim"))
     for name, value in told["headers"]:
-        console.print(Text(_harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
+        console.print(Text(harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
     console.print()
-    console.print(Text(_harmless(told.get("body", "(binary; --json tells it as base64)"))), soft_wrap=True)
+    console.print(Text(harmless(told.get("body", "(binary; --json tells it as base64)"))), soft_wrap=True)
 
 
 def explain(delivery: DeliveryArgument, now: Annotated[bool, typer.Option(help="By today's code; else as it was then.")]
@@ -104,6 +100,7 @@ def replay(
     source: SourceOption = None,
     key: KeyOption = None,
     type_: TypeOption = None,
+    subject: SubjectOption = None,
     status: StatusOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
@@ -113,40 +110,52 @@ def replay(
 ) -> None:
     """Take deliveries in again, the oldest first, through today's parsers and jobs.
 
-    A quarantined one is tried again; of another a new delivery is made, which starts new runs.
+    A quarantined one is tried again; of another a new one is made, which starts new runs. Exits 1 if any is refused.
     """
     client = Client(url, token)
-    wanted = _wanted(source, key, type_, status, since, until)
+    wanted = _wanted(source, key, type_, subject, status, since, until)
     if not deliveries and not any(wanted.values()):
         raise typer.BadParameter("say which: ids, or what they have in common, such as --status quarantined")
     console = Console()
+    refused = 0
     for id_ in deliveries or reversed(list(_fitting(client, wanted))):
-        body = {"id": str(uuid7()), "dry_run": not yes}
-        told = client.post(f"/api/deliveries/{id_}/replay", body)
+        try:
+            told = client.post(f"/api/deliveries/{id_}/replay", {"id": str(uuid7()), "dry_run": not yes})
+        except Refused as refusal:
+            if refusal.status not in (404, 409, 422):
+                raise
+            refused += 1
+            console.print(Text(f"{id_}  refused  {refusal}", "red"), soft_wrap=True)
+            continue
         started = ", ".join(map(str, told["runs"]) if yes else (each["job"] for each in told["runs"]))
         console.print(Text(f"{id_}  {told['status']}  {started or told['reason'] or ''}"), soft_wrap=True)
     if not yes:
         console.print("add --yes to do it")
+    if refused:
+        raise typer.Exit(1)
 
 
 def _event(told: Mapping[str, Any]) -> str:
-    """Of which type it is, of which source if that is named otherwise, and what is wrong."""
+    """Of which type it is, of which source if that is named otherwise, about what, and what is wrong."""
     of = "" if told["type"].startswith(told["source"]) else f"{told['source']}: "
-    return f"{of}{told['type']}" + (f" ({told['reason']})" if told["reason"] else "")
-
-
-def _harmless(text: str) -> str:
-    """`text` without what a terminal would take for a command."""
-    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
+    about = f" {told['subject']}" if told["subject"] else ""
+    return harmless(f"{of}{told['type']}{about}" + (f" ({told['reason']})" if told["reason"] else ""))
 
 
 def _wanted(
-    source: str | None, key: str | None, type_: str | None, status: str | None, since: str | None, until: str | None
+    source: str | None,
+    key: str | None,
+    type_: str | None,
+    subject: str | None,
+    status: str | None,
+    since: str | None,
+    until: str | None,
 ) -> dict[str, str | None]:
     return {
         "source": source,
         "key": key,
         "type": type_,
+        "subject": subject,
         "status": status,
         "since": since and given_moment(since),
         "until": until and given_moment(until),
@@ -154,11 +163,16 @@ def _wanted(
 
 
 def _fitting(client: Client, wanted: Mapping[str, str | None]) -> Iterator[str]:
-    """The ids of those that fit, the newest first, but for replays, which are there because of others."""
+    """The ids of those that fit, the newest first, but for replays, which are there because of others.
+
+    One that is quarantined counts: it is to become what it should have been.
+    """
     cursor = None
     while True:
         told = client.get("/api/deliveries", **wanted, limit=PAGE, cursor=cursor)
-        yield from (each["id"] for each in told["deliveries"] if each["replay_of"] is None)
+        for each in told["deliveries"]:
+            if each["replay_of"] is None or each["status"] == "quarantined":
+                yield each["id"]
         if (cursor := told["next"]) is None:
             return
 

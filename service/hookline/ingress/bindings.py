@@ -13,7 +13,7 @@ from hookline import codec, telemetry
 from hookline.errors import InvalidInput
 from hookline.events import Event, Trigger
 from hookline.jobs.job import Job
-from hookline.starts import asked_for, in_range, text
+from hookline.starts import LONGEST_TEXT, asked_for, in_range, text
 from hookline.store.runs import NewRun
 
 
@@ -147,3 +147,11 @@ def lineage(events: Sequence[Event]) -> tuple[str, ...]:
             found[type_] = None
             type_ = type_.rpartition(".")[0]
     return tuple(found)
+
+
+def subject(happened: Iterable[Event | Trigger]) -> str | None:
+    """What happened is about, for people who look for it: the first key of an event, if Postgres can index it."""
+    for each in happened:
+        if isinstance(each, Event) and each.key:
+            return each.key if len(each.key) <= LONGEST_TEXT and each.key.isprintable() else None
+    return None

@@ -16,6 +16,7 @@ from hookline.codec import uuid7
 from hookline.errors import HooklineError, InvalidInput, Unavailable
 from hookline.events import Trigger
 from hookline.ingress import bindings
+from hookline.ingress.alarms import Alarms
 from hookline.jobs.connector import Connector, Item
 from hookline.jobs.job import Job
 from hookline.starts import asked_for
@@ -43,6 +44,7 @@ class Connectors:
 
     def __init__(self, app: App, database: Database, *, lease: float) -> None:
         self._app = app
+        self._alarms = Alarms(app.latest)
         self._database = database
         self._lease = lease
         self._owner = uuid7()
@@ -146,7 +148,7 @@ class Connectors:
             else:
                 brought.append(_delivery(name, key, item, jobs))
         if brought:
-            await deliveries.store(connection, brought)
+            await deliveries.store(connection, brought, self._alarms)
         await runs.create(connection, asked)
 
     async def _give_up(self) -> None:
@@ -188,5 +190,6 @@ def _delivery(name: str, key: str, item: Item, jobs: Mapping[str, Job]) -> NewDe
         events=bindings.envelopes([event], event.raw),
         types=bindings.lineage([event]),
         bindings=msgspec.json.encode(bound.verdicts),
+        subject=bindings.subject([event]),
         runs=bound.runs,
     )

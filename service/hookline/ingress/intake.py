@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from hookline.codec import uuid7
 from hookline.errors import Rejected, Unavailable, Unparseable
 from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
+from hookline.ingress.alarms import Alarms
 from hookline.ingress.schemes import Headers, Kept, Received, Verified
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
@@ -75,7 +77,7 @@ class Intake:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
         self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
-            database, _write, name="intake", limit=BATCH
+            database, partial(_write, Alarms(app.latest)), name="intake", limit=BATCH
         )
 
     async def run(self) -> None:
@@ -159,6 +161,7 @@ class Intake:
 
 
 async def _write(
+    alarms: Alarms,
     connection: Connection,
     items: Sequence[NewDelivery | NewRun | NewSignal],
     again: bool,  # noqa: ARG001 - repeating is safe
@@ -166,7 +169,7 @@ async def _write(
     arrived = [each for each in items if isinstance(each, NewDelivery)]
     asked = [each for each in items if isinstance(each, NewRun)]
     signalled = [each for each in items if isinstance(each, NewSignal)]
-    stored = iter(await deliveries.store(connection, arrived) if arrived else ())
+    stored = iter(await deliveries.store(connection, arrived, alarms) if arrived else ())
     created = await runs.create(connection, asked)
     sent = iter(await _send(connection, signalled) if signalled else ())
 
@@ -199,6 +202,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     status: Status = "quarantined"
     bound = NOTHING
     events: tuple[Event, ...] = ()
+    subject: str | None = None
     reason: str | None = None
     pong: Pong | None = None
     try:
@@ -206,6 +210,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
         parsed = source.parser.parse(verified)
         pong = parsed if isinstance(parsed, Pong) else None
         happened = () if isinstance(parsed, Pong) else tuple(parsed)
+        subject = bindings.subject(happened)
         bound = bindings.bind(happened, jobs, id_, verified.body)
         reason = bound.problem
         if reason is None:
@@ -231,6 +236,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
             types=bindings.lineage(events),
             mixed=identity is not None and not all(is_or_under(each.type, identity.type) for each in events),
             bindings=msgspec.json.encode(bound.verdicts),
+            subject=subject,
             runs=bound.runs,
         ),
         pong,

@@ -146,8 +146,11 @@ class Fresh(Scheme):
 
     def sign(self, secret: bytes, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         """The moment, where it is a header, and what the scheme makes of it; a body tells its own."""
-        told = {} if callable(self._moment) else {self._moment: str(int(self._clock()))}
-        return told | self._scheme.sign(secret, body, {**headers, **told})
+        if callable(self._moment):
+            return self._scheme.sign(secret, body, headers)
+        told = {self._moment: str(int(self._clock()))}
+        others = {name: value for name, value in headers.items() if name.lower() != self._moment.lower()}
+        return told | self._scheme.sign(secret, body, others | told)
 
     def is_present(self, headers: Headers) -> bool:
         """As the scheme."""

@@ -60,7 +60,7 @@ STATEMENTS = (
     """,
     "update hookline.signals set data = null where run_id = $1 and $2::json is not null",
     """
-    update hookline.deliveries set body = '', headers = '[]', events = null
+    update hookline.deliveries set body = '', headers = '[]', events = null, subject = null
      where id in (select delivery_id from hookline.runs where id = $1
                    union all
                   select delivery_id from hookline.signals where run_id = $1 and name = 'next/event')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,11 +29,13 @@ class NewDelivery(Struct, frozen=True):
         secret: the fingerprint of the secret that verified it, or `FETCHED`.
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
+        subject: what it is about, such as a repository; `None` if nothing says.
         events: JSON, the envelopes of its events.
         types: the types of its events, and all that these are sub-types of.
         mixed: whether an event's type is not the delivery's, nor a sub-type of it.
         bindings: JSON, what became of its events at each job.
         replay_of: the delivery that it repeats, because somebody asked for that.
+        conflict_of: the delivery that came before it under the same key, with another body.
         runs: what it starts; each bears this delivery's id.
     """
 
@@ -51,7 +53,21 @@ class NewDelivery(Struct, frozen=True):
     mixed: bool = False
     bindings: bytes = b"[]"
     replay_of: UUID | None = None
+    conflict_of: UUID | None = None
+    subject: str | None = None
     runs: tuple[NewRun, ...] = ()
+
+
+Alarm = Callable[[NewDelivery], Sequence[NewRun]]
+"""The runs that start because a delivery is what its status says, and not because of its events; each bears its id."""
+
+RAISED = -1
+"""In the place of an event's index, in a run that an alarm has started: there is one for each delivery and job."""
+
+
+def silent(_: NewDelivery) -> Sequence[NewRun]:
+    """The alarm of those who have none."""
+    return ()
 
 
 class Stored(Struct, frozen=True):
@@ -70,14 +86,18 @@ class Stored(Struct, frozen=True):
     runs: tuple[UUID, ...]
 
 
-_GIVEN = "id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed, bindings, replay_of"
+_GIVEN = (
+    "id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed, bindings, replay_of, "
+    "subject"
+)
 
 _FRESH = f"""
 fresh as (
     insert into hookline.deliveries ({_GIVEN})
     select {_GIVEN}
       from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::json[], $10::bytea[], $11::json[], $12::bool[], $13::json[], $14::uuid[]) as given ({_GIVEN})
+                  $9::json[], $10::bytea[], $11::json[], $12::bool[], $13::json[], $14::uuid[], $15::text[])
+           as given ({_GIVEN})
      order by source, key
     on conflict do nothing
     returning id
@@ -87,9 +107,9 @@ fresh as (
 STORE = f"""
 with {_FRESH},
 new as materialized (
-    select * from unnest($15::uuid[], $16::text[], $17::int[], $18::text[], $19::smallint[], $20::float8[],
-                         $21::text[], $22::uuid[], $23::smallint[], $24::json[], $25::json[], $26::uuid[],
-                         $27::uuid[], $28::bool[], $29::text[])
+    select * from unnest($16::uuid[], $17::text[], $18::int[], $19::text[], $20::smallint[], $21::float8[],
+                         $22::text[], $23::uuid[], $24::smallint[], $25::json[], $26::json[], $27::uuid[],
+                         $28::uuid[], $29::bool[], $30::text[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
                                      event_index, input, event, body_from, parent, attached, correlation, position)
      where delivery_id in (select id from fresh)
@@ -97,7 +117,7 @@ new as materialized (
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types from unnest($30::uuid[], $31::json[]) as happened (id, types) where id in (select id from fresh)
+    select id, types from unnest($31::uuid[], $32::json[]) as happened (id, types) where id in (select id from fresh)
     on conflict do nothing
     returning types
 )
@@ -130,14 +150,14 @@ select wanted.id as wanted, deliveries.id
 RECONSIDER = """
 update hookline.deliveries
    set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed,
-       bindings = given.bindings
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[], $7::json[])
-       as given (id, status, reason, type, events, mixed, bindings)
+       bindings = given.bindings, subject = given.subject
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[], $7::json[], $8::text[])
+       as given (id, status, reason, type, events, mixed, bindings, subject)
  where deliveries.id = given.id and deliveries.status = 'quarantined'
 """
 
 RUNS_OF = """
-select delivery_id, id, event_index from hookline.runs where delivery_id = any($1)
+select delivery_id, id, event_index from hookline.runs where delivery_id = any($1) and event_index >= 0
  union all
 select delivery_id, run_id, event_index from hookline.signals where delivery_id = any($1) and data is not null
  order by event_index
@@ -157,16 +177,19 @@ async def kept(connection: Connection, id_: UUID) -> asyncpg.Record | None:
     return await connection.fetchrow(KEPT, id_)
 
 
-async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stored]:
+async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm = silent) -> list[Stored]:
     """Store each delivery once, with its runs, whoever brings it and however often.
 
     The first of a source and key is kept as it is. The same again is a duplicate, and if the first was
     quarantined, it is tried again. Another body under the same key is kept beside it and starts nothing, if the sender
     sent both; an API writes the same thing differently, so what was fetched from there is a duplicate.
+
+    Args:
+        alarm: what starts along with what is stored quarantined, or as a conflict; once, however often that comes.
     """
-    wanted = [run for each in new for run in each.runs]
+    wanted = _starting(new, alarm)
     async with runs.filling(connection, wanted):
-        rows = await connection.fetch(STORE, *_columns(new, {}), *runs.columns(wanted), *_types(new))
+        rows = await connection.fetch(STORE, *_columns(new), *runs.columns(wanted), *_types(new))
         stored = {row["id"] for row in rows}
         fresh = [each for each in new if each.id in stored]
         there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
@@ -176,11 +199,15 @@ async def store(connection: Connection, new: Sequence[NewDelivery]) -> list[Stor
     }
     if repeated := [each for each in new if each.id not in stored]:
         async with transaction(connection):
-            settled |= await _store_again(connection, repeated)
+            settled |= await _store_again(connection, repeated, alarm)
     return [settled[each.id] for each in new]
 
 
-async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) -> dict[UUID, Stored]:
+def _starting(new: Iterable[NewDelivery], alarm: Alarm) -> list[NewRun]:
+    return [run for each in new for run in (*each.runs, *alarm(each))]
+
+
+async def _store_again(connection: Connection, repeated: Sequence[NewDelivery], alarm: Alarm) -> dict[UUID, Stored]:
     """What becomes of deliveries whose source and key, or whose id, are there already."""
     secrets = [each.secret for each in repeated]
     firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated), secrets)}
@@ -191,13 +218,13 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) 
     }
     await _reconsider(connection, list(again.values()))
     await waits.arrive(connection, list(zip(*_types(list(again.values())), strict=True)))
-    await runs.create(connection, [run for each in again.values() for run in each.runs])
     beside = await _keep_beside(connection, [each for each in repeated if firsts[each.id]["conflicting"]], firsts)
+    await runs.create(connection, _starting((*again.values(), *beside.values()), alarm))
     started = await _started(connection, [first["id"] for first in firsts.values()])
 
     def outcome(each: NewDelivery) -> Stored:
         if each.id in beside:
-            return Stored(beside[each.id], "conflict", CONFLICT, beside[each.id] != each.id, ())
+            return Stored(beside[each.id].id, "conflict", CONFLICT, beside[each.id].id != each.id, ())
         first = firsts[each.id]
         now = again.get(each.id)
         status, reason = (now.status, now.reason) if now else (first["status"], first["reason"])
@@ -209,12 +236,12 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery]) 
 CONFLICT = "another body came under the same key before"
 
 
-def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple[list[Any], ...]:
+def _columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
     return (
         [each.id for each in new],
         [each.source for each in new],
         [each.key for each in new],
-        [conflict_of.get(each.id) for each in new],
+        [each.conflict_of for each in new],
         [each.type for each in new],
         [each.status for each in new],
         [each.reason for each in new],
@@ -225,6 +252,7 @@ def _columns(new: Sequence[NewDelivery], conflict_of: dict[UUID, UUID]) -> tuple
         [each.mixed for each in new],
         [each.bindings for each in new],
         [each.replay_of for each in new],
+        [each.subject for each in new],
     )
 
 
@@ -249,18 +277,23 @@ async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> N
             [each.events for each in again],
             [each.mixed for each in again],
             [each.bindings for each in again],
+            [each.subject for each in again],
         )
 
 
 async def _keep_beside(
-    connection: Connection, other: Sequence[NewDelivery], firsts: dict[UUID, asyncpg.Record]
-) -> dict[UUID, UUID]:
+    connection: Connection, other: Sequence[NewDelivery], firsts: Mapping[UUID, asyncpg.Record]
+) -> dict[UUID, NewDelivery]:
+    """By the id of each of `other`, what is kept of it: itself, or the same body that is there already."""
     if not other:
         return {}
-    kept = [replace(each, status="conflict", reason=CONFLICT, runs=()) for each in other]
-    await connection.execute(KEEP, *_columns(kept, {each.id: firsts[each.id]["id"] for each in other}))
+    kept = [
+        replace(each, status="conflict", reason=CONFLICT, conflict_of=firsts[each.id]["id"], runs=()) for each in other
+    ]
+    await connection.execute(KEEP, *_columns(kept))
     rows = await connection.fetch(BESIDE, *_identifying(other))
-    return {row["wanted"]: row["id"] for row in rows}
+    ids = {row["wanted"]: row["id"] for row in rows}
+    return {each.id: under(each, ids[each.id]) for each in kept}
 
 
 async def _started(connection: Connection, deliveries: Sequence[UUID]) -> dict[UUID, tuple[UUID, ...]]:

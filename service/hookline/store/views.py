@@ -1,4 +1,4 @@
-"""Views: what people and their tools ask about runs, jobs and deliveries; nothing here writes."""
+"""Views: what people and their tools ask about runs and jobs; nothing here writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from hookline.codec import first_uuid7
 from hookline.store.database import Connection
 
 _RUN = """
@@ -86,79 +85,6 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
     """One run with its data, and its journal in the order of its calls; `None` if there is no such run."""
     row = await connection.fetchrow(RUN, id_)
     return None if row is None else (row, await connection.fetch(JOURNAL, id_))
-
-
-DELIVERIES = """
-select id, source, key, type, status, reason, conflict_of, replay_of, received_at, octet_length(body) as size,
-       array(select id from (
-                select runs.id, event_index from hookline.runs where runs.delivery_id = deliveries.id
-                 union all
-                select run_id, event_index from hookline.signals
-                 where signals.delivery_id = deliveries.id and data is not null
-             ) as started order by event_index) as runs
-  from hookline.deliveries
-"""
-
-ALARMING = "status in ('quarantined', 'conflict') and status = {}"
-"""So said that the index of such deliveries fits."""
-
-
-async def deliveries(
-    connection: Connection,
-    *,
-    source: str | None = None,
-    status: str | None = None,
-    key: str | None = None,
-    type_: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
-) -> list[asyncpg.Record]:
-    """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before.
-
-    Args:
-        key: the sender's id of it; looked up quickly together with a source.
-        type_: its events' type, or a type that this is a sub-type of.
-        since: when it came at the earliest; its id tells, by the clock of the replica that took it.
-        until: up to when it came.
-    """
-    by_status = ALARMING if status in ("quarantined", "conflict") else "status = {}"
-    clause, values = where(
-        {
-            "source = {}": source,
-            by_status: status,
-            "key = {} and conflict_of is null": key,
-            "(type = {0} or starts_with(type, {0} || '.'))": type_,
-            "id >= {}": since and first_uuid7(since),
-            "id < {}": min((each for each in (before, until and first_uuid7(until)) if each), default=None),
-        }
-    )
-    return await connection.fetch(f"{DELIVERIES}{clause} order by id desc limit {int(limit)}", *values)
-
-
-DELIVERY = """
-select id, source, key, type, status, reason, conflict_of, replay_of, received_at, secret, headers, body, bindings,
-       events,
-       array(select replays.id from hookline.deliveries replays where replays.replay_of = deliveries.id order by id)
-           as replays
-  from hookline.deliveries where id = $1
-"""
-
-STARTED = """
-select id, job, version, state, event_index as event, scope, reason from hookline.runs where delivery_id = $1
- union all
-select runs.id, job, version, state, signals.event_index, scope, reason
-  from hookline.signals join hookline.runs on runs.id = run_id
- where signals.delivery_id = $1 and data is not null
- order by event, job
-"""
-
-
-async def delivery(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[asyncpg.Record]] | None:
-    """One delivery with all that is known of it, and the runs that it started; `None` if there is no such one."""
-    row = await connection.fetchrow(DELIVERY, id_)
-    return None if row is None else (row, await connection.fetch(STARTED, id_))
 
 
 IDS = "select id from hookline.runs"

@@ -1,9 +1,12 @@
-"""`/api/deliveries`: what came in, what became of it and why, and taking it in again."""
+"""`/api/deliveries`: what came in, what became of it and why, taking it in again, and all of it as it comes."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from typing import Any
+from collections.abc import Collection
+from time import monotonic
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
@@ -15,14 +18,18 @@ from hookline import codec
 from hookline.ingress.intake import Intake, remembered
 from hookline.ingress.register import Register
 from hookline.ingress.sources import Source
-from hookline.store import deliveries, views
+from hookline.store import deliveries, feed, inbox
 from hookline.store.database import Database
+from hookline.store.deliveries import Status
+from hookline.store.inbox import Filter
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.body import Inlet
+from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.problems import Problem
 
-STATUSES = ("accepted", "ignored", "quarantined", "conflict")
+LONGEST_WAIT = 30.0
+
+_LOOK_EVERY = 0.5
 
 
 class Replay(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,32 +44,73 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class Wanted(Page, kw_only=True):
+    """Which deliveries are wanted: those that fit all that is said; see `hookline.store.inbox.Filter`."""
+
+    source: Text | None = None
+    key: Text | None = None
+    type: Text | None = None
+    subject: Text | None = None
+    status: Status | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+    def wanted(self) -> Filter:
+        """The same, as the store is asked."""
+        return Filter(**{name: getattr(self, name) for name in Filter.__struct_fields__})
+
+
+class Listed(Wanted, kw_only=True):
+    """The query of a list."""
+
+
+class Fed(Wanted, kw_only=True):
+    """The query of the feed.
+
+    Args:
+        after: the `next` of the page before.
+        wait: seconds to wait for the first.
+    """
+
+    after: Text | None = None
+    wait: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT)] = 0.0
+
+
 class Inbox:
     """The routes of deliveries."""
 
-    def __init__(self, database: Database, intake: Intake, register: Register, inlet: Inlet) -> None:
+    def __init__(self, database: Database, intake: Intake, register: Register) -> None:
         self._database = database
         self._intake = intake
         self._register = register
-        self._inlet = inlet
 
-    async def list(self, request: Request) -> Response:
-        """`GET /api/deliveries?source=&key=&type=&status=&since=&until=`: the newest first, without their bodies."""
-        parameters.known(request, ("source", "key", "type", "status", "since", "until"))
-        page = parameters.page(request)
+    async def list(self, _: Request, query: Listed) -> Response:
+        """`GET /api/deliveries`: the newest first, without their bodies."""
         async with self._database.reading() as connection:
-            rows = await views.deliveries(
-                connection,
-                source=parameters.text(request, "source"),
-                key=parameters.text(request, "key"),
-                type_=parameters.text(request, "type"),
-                status=parameters.one_of(request, "status", STATUSES),
-                since=parameters.moment(request, "since"),
-                until=parameters.moment(request, "until"),
-                before=page.cursor,
-                limit=page.limit,
-            )
-        return answers.json(answers.page("deliveries", [dict(row) for row in rows], page.limit))
+            rows = await inbox.listed(connection, query.wanted(), before=query.cursor, limit=query.limit)
+        return answers.json(answers.page("deliveries", [dict(row) for row in rows], query.limit))
+
+    async def feed(self, _: Request, query: Fed) -> Response:
+        """`GET /api/deliveries/feed`: whole deliveries with their runs, the oldest first.
+
+        `next` is what to ask for `after` these; each delivery is told once, also one that is committed late. The first
+        time it begins at `since`, or else now. It is answered as soon as there is one, or after `wait` seconds.
+        """
+        wanted = query.wanted()
+        deadline = monotonic() + query.wait
+        after = _cursor(query.after)
+        while True:
+            async with self._database.session() as connection:  # a reader that lags behind has another past
+                cursor = after or await feed.begin(connection, wanted.since)
+                try:
+                    rows, after = await feed.read(connection, cursor, wanted, limit=query.limit)
+                except asyncpg.DataError:
+                    raise _no_cursor() from None
+                runs = await feed.started(connection, [row["id"] for row in rows])
+            if rows or (left := deadline - monotonic()) <= 0:
+                told = [_whole(row, runs[row["id"]]) for row in rows]
+                return answers.json({"deliveries": told, "next": str(after)})
+            await asyncio.sleep(min(left, _LOOK_EVERY))  # a hint would tell of other things as well
 
     async def show(self, request: Request) -> Response:
         """`GET /api/deliveries/{id}`: its headers and body, its events, what each job made of them, and its runs.
@@ -71,21 +119,19 @@ class Inbox:
         """
         id_ = parameters.id_(request, "delivery")
         async with self._database.reading() as connection:
-            found = await views.delivery(connection, id_)
+            found = await inbox.delivery(connection, id_)
         if found is None:
             raise Problem(404, "there is no such delivery")
         row, started = found
         told = dict(row) | {name: _decoded(row[name]) for name in ("headers", "bindings", "events")}
         return answers.json(told | _body(told.pop("body")) | {"runs": [dict(each) for each in started]})
 
-    async def replay(self, request: Request) -> Response:
+    async def replay(self, request: Request, body: Replay) -> Response:
         """`POST /api/deliveries/{id}/replay`: take it in again, through today's parser and jobs.
 
         A quarantined one is tried again; of another a new delivery is made, which starts new runs.
         """
         id_ = parameters.id_(request, "delivery")
-        async with self._inlet.json(request, Replay) as wanted:
-            pass
         async with self._database.reading() as connection:
             kept = await deliveries.kept(connection, id_)
         if kept is None:
@@ -93,9 +139,9 @@ class Inbox:
         source = await self._register.find(kept["source"])
         if source is None:
             raise Problem(409, f"source {kept['source']} is not configured, so nothing knows how to read the delivery")
-        if wanted.dry_run:
+        if body.dry_run:
             return answers.json(await self._rehearsed(source, kept))
-        receipt = await self._intake.replay(source, kept, wanted.id or codec.uuid7())
+        receipt = await self._intake.replay(source, kept, body.id or codec.uuid7())
         told = {"delivery": receipt.delivery, "status": receipt.status, "reason": receipt.reason, "runs": receipt.runs}
         return answers.json(told, 202)
 
@@ -112,6 +158,33 @@ class Inbox:
                 for run in examined.runs
             ],
         }
+
+
+def _cursor(given: str | None) -> feed.Cursor | None:
+    try:
+        return None if given is None else feed.Cursor.read(given)
+    except ValueError:
+        raise _no_cursor() from None
+
+
+def _no_cursor() -> Problem:
+    return Problem(422, "after is the `next` of the page before")
+
+
+def _whole(row: asyncpg.Record, runs: Collection[asyncpg.Record]) -> dict[str, Any]:
+    """A delivery as it came, and the runs that its events have started, for whoever goes on with it."""
+    told = dict(row) | {name: _raw(row[name]) for name in ("headers", "bindings")}
+    return told | {
+        "body_base64": told.pop("body"),
+        "runs": [
+            {name: value for name, value in each.items() if name != "delivery_id"} | {"input": _raw(each["input"])}
+            for each in runs
+        ],
+    }
+
+
+def _raw(stored: bytes | None) -> msgspec.Raw | None:
+    return None if stored is None else msgspec.Raw(stored)
 
 
 def _decoded(given: bytes | None) -> Any:

@@ -23,7 +23,6 @@ from hookline.store import sources
 from hookline.store.database import Database
 from hookline.store.sources import MOST_SECRETS, NewSecret, TooManySecrets, about
 from hookline.web import answers
-from hookline.web.body import Inlet
 from hookline.web.problems import Problem
 
 DAY = 86_400.0
@@ -68,11 +67,10 @@ class Sources:
         at: where outsiders reach the service; empty if that is not known.
     """
 
-    def __init__(self, database: Database, register: Register, inlet: Inlet, at: str) -> None:
+    def __init__(self, database: Database, register: Register, at: str) -> None:
         self._database = database
         self._register = register
         self._seal = register.seal
-        self._inlet = inlet
         self._at = at.rstrip("/")
 
     async def list(self, _: Request) -> Response:
@@ -85,18 +83,17 @@ class Sources:
         """`GET /api/sources/{name}`: one of them, the one that answers."""
         return answers.json(await self._told(request.path_params["name"]))
 
-    async def put(self, request: Request) -> Response:
+    async def put(self, request: Request, body: Declaration) -> Response:
         """`PUT /api/sources/{name}`: 201 if it is new, else 200; a secret that was made up is told this once."""
         name = request.path_params["name"]
         self._check_free(name)
-        async with self._inlet.json(request, Declaration) as wanted:
-            given, scheme = _read(name, wanted)
+        given, scheme = _read(name, body)
         secrets = spare = None
         if not given.unsigned:
             self._check_sealing()
-            spare = generated(scheme) if wanted.secrets is None else None
-            secrets = None if wanted.secrets is None else self._sealed(name, scheme, wanted.secrets)
-        elif wanted.secrets is not None:
+            spare = generated(scheme) if body.secrets is None else None
+            secrets = None if body.secrets is None else self._sealed(name, scheme, body.secrets)
+        elif body.secrets is not None:
             raise Problem(422, "an unsigned source has no secrets: give one of the two")
         async with self._database.session() as connection:
             new, used = await sources.save(
@@ -109,22 +106,20 @@ class Sources:
         telemetry.log.info("source.saved", source=name, new=new, keys=[each["id"] for each in told["secrets"]])
         return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200)
 
-    async def rotate(self, request: Request) -> Response:
+    async def rotate(self, request: Request, body: Rotation) -> Response:
         """`POST /api/sources/{name}/rotate`: one more secret; the others end after `overlap`.
 
         A secret that was made up is told this once.
         """
         name = request.path_params["name"]
         self._check_free(name)
-        async with self._inlet.json(request, Rotation) as wanted:
-            pass
         self._check_sealing()
         scheme = await self._scheme(name)
-        secret = wanted.secret or generated(scheme)
+        secret = body.secret or generated(scheme)
         (sealed,) = self._sealed(name, scheme, [secret])
         async with self._database.session() as connection:
             try:
-                await sources.rotate(connection, name, sealed, wanted.overlap)
+                await sources.rotate(connection, name, sealed, body.overlap)
             except LookupError:
                 raise Problem(404, f"there is no such source {name[:50]!r}") from None
             except TooManySecrets:
@@ -132,8 +127,8 @@ class Sources:
                     409, f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner"
                 ) from None
         told = await self._told(name)
-        telemetry.log.info("source.rotated", source=name, key=sealed.id, overlap=wanted.overlap)
-        return answers.json(told | ({} if wanted.secret else {"secret": secret}))
+        telemetry.log.info("source.rotated", source=name, key=sealed.id, overlap=body.overlap)
+        return answers.json(told | ({} if body.secret else {"secret": secret}))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /api/sources/{name}`: its senders are answered 404 from now on; its deliveries stay."""

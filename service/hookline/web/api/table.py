@@ -37,7 +37,7 @@ from hookline.web.api.shapes import (
 from hookline.web.api.sources import Sources
 from hookline.web.api.steering import Steering
 from hookline.web.api.tokens import Tokens
-from hookline.web.body import Gate, Inlet, Limits
+from hookline.web.body import Gate, Limits
 from hookline.web.endpoint import Endpoint
 
 
@@ -45,13 +45,12 @@ def table(
     app: App, settings: Settings, database: Database, intake: Intake, register: Register, gate: Gate, limits: Limits
 ) -> Sequence[Endpoint]:
     """Every endpoint of the API; of two that fit a path the first one answers."""
-    inlet = Inlet(gate, limits)
     runs = Runs(database, intake)
     actions = Actions(database, intake, app.latest)
     steering = Steering(database, actions)
     bulk = Bulk(database, actions)
-    inbox = Inbox(database, intake, register, inlet)
-    sources = Sources(database, register, inlet, settings.public_url or "")
+    inbox = Inbox(database, intake, register)
+    sources = Sources(database, register, settings.public_url or "")
     listings = Listings(database, app.latest)
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, Timetable(app.latest))
@@ -90,6 +89,7 @@ def table(
         Endpoint("GET /connectors", "viewer", listings.connectors),
         Endpoint("GET /workers", "viewer", listings.workers),
         Endpoint("GET /deliveries", "viewer", inbox.list),
+        Endpoint("GET /deliveries/feed", "viewer", inbox.feed),
         Endpoint("GET /deliveries/{id}", "viewer", inbox.show),
         Endpoint("POST /deliveries/{id}/replay", "operator", inbox.replay, Any, (200, 202), (409,)),
         Endpoint("GET /tokens", "admin", access.list, TokenList),
