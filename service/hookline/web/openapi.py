@@ -74,7 +74,7 @@ def _operation(of: Endpoint, schemas: dict[Any, Any], components: dict[str, Any]
         "operationId": of.handler.__qualname__.replace(".", "_").lower().rstrip("_"),
         "summary": " ".join(summary.split()),
         "description": " ".join([*description.split(), f"Asks for the role `{of.role}`."]),
-        "parameters": [*_path_parameters(of.path), *_query_parameters(of, components)],
+        "parameters": [*_path_parameters(of.path), *_query_parameters(schemas.get(of.query), components)],
         "responses": _responses(of, schemas),
     }
     if of.body is not None:
@@ -94,10 +94,10 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(of: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
-    if of.query is None:
+def _query_parameters(schema: dict[str, str] | None, components: dict[str, Any]) -> list[dict[str, Any]]:
+    if schema is None:
         return []
-    properties = components[of.query.__name__]["properties"]
+    properties = components[schema["$ref"].rpartition("/")[2]]["properties"]
     return [{"name": name, "in": "query", "schema": _plain(schema)} for name, schema in properties.items()]
 
 

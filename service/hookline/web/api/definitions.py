@@ -20,7 +20,7 @@ TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "
 LARGEST = 1_048_576
 
 
-class Which(Struct, forbid_unknown_fields=True):
+class DefinitionQuery(Struct, forbid_unknown_fields=True):
     """Which version of a definition; the newest unless it is said."""
 
     version: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
@@ -46,7 +46,7 @@ class Definitions:
             rows = await definitions.listed(connection)
         return answers.json({"definitions": [dict(row) for row in rows]})
 
-    async def show(self, request: Request, query: Which) -> Response:
+    async def show(self, request: Request, query: DefinitionQuery) -> Response:
         """`GET /api/definitions/{name}`: its source, as it was given."""
         name = request.path_params["name"]
         async with self._database.reading() as connection:

@@ -60,11 +60,11 @@ class Wanted(Page, kw_only=True):
         return Filter(**{name: getattr(self, name) for name in Filter.__struct_fields__})
 
 
-class Listed(Wanted, kw_only=True):
+class DeliveriesQuery(Wanted, kw_only=True):
     """The query of a list."""
 
 
-class Fed(Wanted, kw_only=True):
+class FeedQuery(Wanted, kw_only=True):
     """The query of the feed.
 
     Args:
@@ -84,13 +84,13 @@ class Inbox:
         self._intake = intake
         self._register = register
 
-    async def list(self, _: Request, query: Listed) -> Response:
+    async def list(self, _: Request, query: DeliveriesQuery) -> Response:
         """`GET /api/deliveries`: the newest first, without their bodies."""
         async with self._database.reading() as connection:
             rows = await inbox.listed(connection, query.wanted(), before=query.cursor, limit=query.limit)
         return answers.json(answers.page("deliveries", [dict(row) for row in rows], query.limit))
 
-    async def feed(self, _: Request, query: Fed) -> Response:
+    async def feed(self, _: Request, query: FeedQuery) -> Response:
         """`GET /api/deliveries/feed`: whole deliveries with their runs, the oldest first.
 
         `next` is what to ask for `after` these; each delivery is told once, also one that is committed late. The first

@@ -30,7 +30,7 @@ class StartRun(msgspec.Struct, forbid_unknown_fields=True):
     idempotency_key: str | None = None
 
 
-class Listed(Page, kw_only=True):
+class RunsQuery(Page, kw_only=True):
     """Which runs are wanted: those that fit all that is said."""
 
     job: Text | None = None
@@ -46,7 +46,7 @@ class Runs:
         self._database = database
         self._intake = intake
 
-    async def list(self, _: Request, query: Listed) -> Response:
+    async def list(self, _: Request, query: RunsQuery) -> Response:
         """`GET /api/runs`: the newest first, without their data."""
         async with self._database.reading() as connection:
             rows = await views.runs(

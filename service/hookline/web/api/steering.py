@@ -26,7 +26,7 @@ LONGEST_AWAIT = 60.0
 _LOOK_EVERY = 0.1
 
 
-class Until(Struct, forbid_unknown_fields=True):
+class AwaitQuery(Struct, forbid_unknown_fields=True):
     """What of a run is waited for, and for how many seconds."""
 
     state: State | None = None
@@ -86,7 +86,7 @@ class Steering:
         told = await self._actions.delete_data(run)
         return answers.json({"run": run, "data_deletion": told}, 200 if told == "done" else 202)
 
-    async def await_(self, request: Request, query: Until) -> Response:
+    async def await_(self, request: Request, query: AwaitQuery) -> Response:
         """`GET /api/runs/{id}/await`: the run once it is in that state, or has ended; else 408.
 
         `var=name=value` waits for a variable, such as the state of a machine.
