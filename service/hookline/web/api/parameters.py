@@ -39,19 +39,31 @@ class Page(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 def query(request: Request, shape: type[Shape]) -> Shape:
     """The parameters of the query as `shape`; raises `Problem` 422."""
-    given = dict(request.query_params)
+    given: dict[str, object] = {}
     known = {each.encode_name: each.type for each in msgspec.structs.fields(shape)}
-    for name, value in given.items():
+    for name, value in request.query_params.items():
         if name not in known:
             raise Problem(422, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(known))}")
         if "\0" in value:
             raise Problem(422, f"{name} holds a NUL character")
+        given[name] = _moment(name, value) if Moment in get_args(known[name]) else value
     try:
         return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as error:
         why, _, name = str(error).rstrip("`").rpartition(" - at `$.")
-        words = [each for part in get_args(known[name]) for each in get_args(part)]
+        words = [each for part in get_args(known[name]) for each in get_args(part) if isinstance(each, str)]
         raise Problem(422, f"{name}: {why[:200]}" + (f"; it is {' or '.join(words)}" if words else "")) from None
+
+
+def _moment(name: str, given: str) -> datetime:
+    """A moment as people write it, who leave out what is zero."""
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not 1970 <= found.year < 9999:
+        raise Problem(422, f"{name} is a moment with its time zone, as in 2026-11-21T12:00Z, not {given[:50]!r}")
+    return found
 
 
 def id_(request: Request, noun: str) -> UUID:
