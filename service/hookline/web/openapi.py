@@ -30,7 +30,13 @@ OF_BODIES = {
     415: "the body is of another type",
 }
 
-OTHERS = {404: "there is no such thing", 408: "it is not yet so", 409: "its state forbids it", 422: "this does not fit"}
+OTHERS = {
+    404: "there is no such thing",
+    408: "it is not yet so",
+    409: "its state forbids it",
+    410: "it is no longer open",
+    422: "this does not fit",
+}
 
 
 class Document:
