@@ -53,7 +53,7 @@ def backtest(
     telemetry.configure(settings.model_copy(update={"log_level": level, "log_format": "console"}))
     found, client = load_app(settings.app), Client(url, token)
     _learn(found, client)
-    parsers = _Parsers(settings, parser or ())
+    parsers = _Parsers(settings, parser or (), client)
     wanted = {
         "source": source, "type": type_, "subject": subject, "since": given_moment(since),
         "until": datetime.now(UTC).isoformat() if until is None else given_moment(until),
@@ -117,9 +117,10 @@ class Totals:
 class _Parsers(dict[str, Parser]):
     """By source, the parser that reads its deliveries here."""
 
-    def __init__(self, settings: Settings, given: list[str] | tuple[str, ...]) -> None:
+    def __init__(self, settings: Settings, given: list[str] | tuple[str, ...], client: Client) -> None:
         super().__init__()
-        self._names = {each.name: each.parser for each in settings.sources}
+        there = {each["name"]: each["parser"] for each in client.get("/api/sources")["sources"]}
+        self._names = there | {each.name: each.parser for each in settings.sources}
         for each in given:
             source, equals, name = each.partition("=")
             if not equals:
