@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := deploy/constraints.txt
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
@@ -22,6 +22,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m tests.benchmarks
+
+screenshots: .venv/ready
+	$(BIN)/python -m tests.browser.screenshots docs/screenshots
 
 clean:
 	rm -rf .venv .demo dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -60,19 +60,20 @@ def of_database(dsn: str, name: str) -> str:
 @pytest.fixture
 async def dsn(postgres: str) -> AsyncIterator[str]:
     """A migrated database of its own."""
-    async with _fresh(postgres) as found:
+    async with fresh(postgres) as found:
         yield found
 
 
 @pytest.fixture
 async def other_dsn(postgres: str) -> AsyncIterator[str]:
     """Another one."""
-    async with _fresh(postgres) as found:
+    async with fresh(postgres) as found:
         yield found
 
 
 @asynccontextmanager
-async def _fresh(postgres: str) -> AsyncIterator[str]:
+async def fresh(postgres: str) -> AsyncIterator[str]:
+    """The address of a migrated database, within the block."""
     name = f"test_{uuid4().hex}"
     admin = await asyncpg.connect(postgres)
     await admin.execute(f"create database {name} template template strategy file_copy")

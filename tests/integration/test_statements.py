@@ -7,7 +7,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -21,10 +21,12 @@ from hookline.store import (
     due,
     feed,
     inbox,
+    overview,
     reconciling,
     runs,
     schedules,
     scopes,
+    search,
     signals,
     views,
     waits,
@@ -113,6 +115,11 @@ class Asked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
+    async def fetchrow(self, statement: str, *arguments: Any) -> None:
+        plan = self.plan
+        await self.fetch(statement, *arguments)
+        self.plan += plan
+
 
 @pytest.mark.parametrize(
     ("filters", "index"),
@@ -190,3 +197,48 @@ async def test_a_page_of_the_feed_is_read_in_the_order_of_ids(dsn: str) -> None:
         cursor = await feed.begin(connection, datetime.now(UTC))
         await feed.read(cast("Connection", asked), replace(cursor, seen="7:7:", after=uuid7()), Filter(), limit=200)
         assert '"Index Name": "deliveries_pkey"' in asked.plan
+        await views.deliveries(cast("Connection", asked), status="quarantined")
+        assert "deliveries_status" in asked.plan
+
+
+FILL_SOURCES = """
+insert into hookline.deliveries (id, source, key, type, status, secret, headers, body)
+select (lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000')::uuid,
+       case when n % 1000 = 0 then 'rare' else 'common' end, n::text, 'common.' || n % 50,
+       case when n % 100 = 0 then 'quarantined' else 'accepted' end, '', '[]', ''
+  from generate_series(1, 20000) as n
+"""
+
+DAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["never analysed", "analysed"])
+async def test_what_the_dashboard_asks_is_read_from_indexes(dsn: str, analysed: bool) -> None:
+    asks: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any], str]] = {
+        "all runs": (search.runs, (), {}, "runs_pkey"),
+        "a job's": (search.runs, (), {"job": "job1"}, "runs_job"),
+        "a job's that none are of": (search.runs, (), {"job": "absent"}, "runs_job"),
+        "failed ones": (search.runs, (), {"state": "failed", "job": "job1"}, "runs_state"),
+        "running ones": (search.runs, (), {"state": "running"}, "runs_"),
+        "a scope's": (search.runs, (), {"scope": "scope2"}, "runs_pkey"),
+        "a source's": (search.runs, (), {"source": "rare"}, "deliveries_pkey"),
+        "runs over time": (overview.run_spans, ([DAY, datetime.now(UTC)],), {}, "runs_pkey"),
+        "deliveries over time": (overview.delivery_spans, ([DAY, datetime.now(UTC)],), {}, "deliveries_pkey"),
+        "counts": (overview.counts, (DAY,), {}, "runs_state"),
+        "queues": (overview.queues, (), {}, "runs_due"),
+        "sources": (overview.sources, (["rare"], DAY), {}, "deliveries_source"),
+        "recent ones": (overview.recent, (["job1"], 30), {}, "runs_job"),
+        "unfinished ones": (views.unfinished, (), {}, "runs_due"),
+    }
+    async with Database(dsn) as database, database.session() as connection:
+        await connection.execute("alter table hookline.runs set (autovacuum_enabled = off)")
+        await connection.execute(FILL, 10)
+        await connection.execute(FILL_SOURCES)
+        if analysed:
+            await connection.execute("analyze hookline.runs, hookline.deliveries")
+        for name, (ask, arguments, options, index) in asks.items():
+            asked = Asked(connection)
+            await ask(cast("Connection", asked), *arguments, **options)
+            assert index in asked.plan, f"{name}: {asked.plan}"
+            scans = [part for part in asked.plan.split('"Node Type": "')[1:] if part.startswith("Seq Scan")]
+            assert not [each for each in scans if '"runs"' in each or '"deliveries"' in each], (name, asked.plan)

@@ -50,6 +50,7 @@ class Scheduler:
         self._poll = poll
         self._heard = heard
         self._wake = asyncio.Event()
+        self._known = 0
 
     async def run(self) -> None:
         """Look until cancelled, on a new connection whenever the old one is lost."""
@@ -72,8 +73,9 @@ class Scheduler:
     async def _look(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Turn what is to be turned; returns in how many seconds there will be more."""
         seen = await due.look(connection, list(self._app.offers), self._timetable.names)
-        if seen["definitions"] > self._app.known:
+        if seen["definitions"] > self._known:  # what the API in this process has learnt is still to be offered
             await self._learn(connection)
+            self._known = seen["definitions"]
         while seen["arrived"] and await waits.route(connection, _about, _fits):
             pass
         if seen["deletions"]:

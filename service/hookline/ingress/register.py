@@ -75,6 +75,10 @@ class Register:
         await self._look(monotonic())
         return list(self._kept.values())
 
+    async def known(self) -> Mapping[str, Source]:
+        """All that can be used, by name, as they are now; raises `Unavailable`."""
+        return {each.kept.name: each.source for each in await self.kept() if each.source is not None} | dict(self.fixed)
+
     async def _look(self, since: float, space: float = 0.0) -> None:
         """Return once what is known was read after `since`: who comes meanwhile shares the next look."""
         if self._looked_at >= since:

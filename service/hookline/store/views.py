@@ -198,11 +198,11 @@ async def insight(connection: Connection, row: asyncpg.Record) -> Insight:
     )
 
 
-UNFINISHED = """
-select job, state, count(*) from hookline.runs
- where state in ('blocked', 'queued', 'running', 'waiting', 'paused')
- group by job, state
-"""
+UNFINISHED = " union all ".join(
+    f"select job, '{state}' as state, count(*) from hookline.runs where state = '{state}' group by job"  # noqa: S608
+    for state in ("blocked", "queued", "running", "waiting", "paused")
+)
+"""State by state, each of which has an index."""
 
 OFFERED = "select distinct unnest(offers) from hookline.workers where expires_at > now()"
 

@@ -41,7 +41,7 @@ def debugged(
     """A run with all that explains why it does what it does."""
     underneath = insight.underneath
     return run_with_data(row, journal) | {
-        "why": _why(row, insight),
+        "why": why(row, insight),
         "offered": underneath["offered"],
         "control": underneath["control"],
         "losses": underneath["losses"],
@@ -56,7 +56,7 @@ def debugged(
     }
 
 
-def _why(row: asyncpg.Record, insight: Insight) -> str:
+def why(row: asyncpg.Record, insight: Insight) -> str:
     """Why the run is not running, or that it is, in one sentence."""
     underneath, state = insight.underneath, row["state"]
     if state == "blocked" and insight.ahead is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hookline.errors import Unavailable
@@ -31,19 +32,23 @@ class Guard:
         local: whether whoever sits at this machine needs no token. The request's host, and its origin if it has one,
             must then be this machine's own names, which keeps out pages that are open in a browser here, and names
             of others that resolve to here.
+        login: whether whoever is not known is sent to where one logs in.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, sessions: Sessions, *, local: bool) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, sessions: Sessions, *, local: bool, login: bool = False) -> None:
         self._app = app
         self._keyring = keyring
         self._sessions = sessions
         self._local = local
+        self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
                 scope["principal"] = await self.who(Request(scope))
             except Problem as problem:
+                if problem.status_code == 401 and self._login:
+                    return await _to_login(scope)(scope, receive, send)
                 refusal = problems.response(problem.status_code, str(problem.detail), problem.headers)
                 return await refusal(scope, receive, send)
             except Unavailable:
@@ -75,6 +80,12 @@ class Guard:
         if principal is not None and request.method not in _SAFE and not _is_ours(request):
             raise Problem(403, f"a page of this service sends {MARK}, and its own origin")
         return principal
+
+
+def _to_login(scope: Scope) -> RedirectResponse:
+    """To where somebody logs in, who then gets to what was asked for."""
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    return RedirectResponse(f"/login?{urlencode({'next': f'{path}?{query}' if query else path})}", 303)
 
 
 def _is_ours(request: Request) -> bool:

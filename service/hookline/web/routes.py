@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from hookline.app import App
@@ -13,12 +13,13 @@ from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.store.database import Database
-from hookline.web import answers, problems
+from hookline.web import problems
 from hookline.web.access import Keyring
 from hookline.web.api.table import table
 from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
+from hookline.web.dashboard import pages
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
 from hookline.web.openapi import Document
@@ -55,13 +56,13 @@ def application(
     local = local and not settings.api_tokens
     keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
     sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
+    who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
     door = Door(keyring, sessions, inlet)
     endpoints = table(app, settings, database, intake, register, gate, limits)
     document = Document(endpoints)
     answering = Starlette(
         routes=[
             Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
-            Route("/", _index, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
             Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
@@ -73,16 +74,17 @@ def application(
             Mount(
                 "/api",
                 routes=[each.route(database, inlet) for each in endpoints],
-                middleware=[Middleware(Guard, keyring=keyring, sessions=sessions, local=local)],
+                middleware=[Middleware(Guard, **who)],
+            ),
+            *pages.routes(
+                app,
+                settings,
+                database,
+                register,
+                Middleware(Guard, keyring=keyring, sessions=sessions, local=local, login=True),
             ),
         ],
         exception_handlers=problems.HANDLERS,
     )
     answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body
     return answering
-
-
-async def _index(_: Request) -> Response:
-    return answers.json(
-        {"service": "hookline", "health": "/readyz", "webhooks": "/webhooks/{source}", "api": "/api/runs"}
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, TypeVar, get_args
 from uuid import UUID
@@ -39,14 +40,19 @@ class Page(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 def query(request: Request, shape: type[Shape]) -> Shape:
     """The parameters of the query as `shape`; raises `Problem` 422."""
+    return read(request.query_params, shape)
+
+
+def read(told: Mapping[str, str], shape: type[Shape]) -> Shape:
+    """What is `told` as `shape`; raises `Problem` 422."""
     given: dict[str, object] = {}
     known = {each.encode_name: each.type for each in msgspec.structs.fields(shape)}
-    for name, value in request.query_params.items():
+    for name, value in told.items():
         if name not in known:
             raise Problem(422, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(known))}")
         if "\0" in value:
             raise Problem(422, f"{name} holds a NUL character")
-        given[name] = _moment(name, value) if Moment in get_args(known[name]) else value
+        given[name] = moment(name, value) if Moment in get_args(known[name]) else value
     try:
         return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as error:
@@ -55,8 +61,8 @@ def query(request: Request, shape: type[Shape]) -> Shape:
         raise Problem(422, f"{name}: {why[:200]}" + (f"; it is {' or '.join(words)}" if words else "")) from None
 
 
-def _moment(name: str, given: str) -> datetime:
-    """A moment as people write it, who leave out what is zero."""
+def moment(name: str, given: str) -> datetime:
+    """A moment as people write it, who leave out what is zero; raises `Problem` 422."""
     try:
         found = datetime.fromisoformat(given)
     except ValueError:

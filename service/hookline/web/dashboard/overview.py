@@ -1,0 +1,113 @@
+"""`/`: how things stand, and what to look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.ingress.register import Register
+from hookline.store import connectors, overview, schedules, workers
+from hookline.store.database import Database
+from hookline.web.dashboard import asked, attention, charts
+from hookline.web.dashboard.charts import Series
+from hookline.web.dashboard.render import as_page, page
+
+WINDOWS = {
+    "1h": (timedelta(minutes=1), 60),
+    "6h": (timedelta(minutes=5), 72),
+    "1d": (timedelta(minutes=30), 48),
+    "7d": (timedelta(hours=3), 56),
+}
+"""What the charts may show: so many spans, each so long."""
+
+DAY = timedelta(days=1)
+
+
+class Overview:
+    """The first page."""
+
+    def __init__(self, database: Database, register: Register) -> None:
+        self._database = database
+        self._register = register
+
+    @as_page
+    async def show(self, request: Request) -> Response:
+        """`GET /?window=`."""
+        window = asked.one_of(request, "window", tuple(WINDOWS)) or "1h"
+        span, number = WINDOWS[window]
+        known = await self._register.known()
+        async with self._database.reading() as connection:
+            now = await overview.now(connection)
+            edges = overview.edges(now, span, number)
+            run_spans = await overview.run_spans(connection, edges)
+            delivery_spans = await overview.delivery_spans(connection, edges)
+            counts = await overview.counts(connection, now - DAY)
+            queues = await overview.queues(connection)
+            sources = await overview.sources(connection, sorted(known), now - DAY)
+            alive = await workers.listed(connection)
+            notices = attention.notices(
+                now,
+                queues=queues,
+                paused=await overview.paused(connection),
+                failing=await overview.failing(connection, now - DAY),
+                alarming=await overview.alarming(connection, now - DAY),
+                schedules=await schedules.listed(connection),
+                connectors=await connectors.listed(connection),
+                workers=sum(1 for each in alive if each["lease_seconds"] > 0),
+            )
+        oldest = min((each["since"] for each in queues), default=None)
+        return page(
+            request,
+            "overview.html",
+            now=now,
+            window=window,
+            windows=list(WINDOWS),
+            edges=edges,
+            span=span.total_seconds(),
+            deliveries=scaled(
+                delivery_spans, edges, {"accepted": "succeeded", "ignored": "quiet", "alarming": "failed"}
+            ),
+            runs=scaled(
+                run_spans,
+                edges,
+                {"succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled", "open": "running"},
+            ),
+            waits=[
+                Series("half of them within", "running", [row["typical"] for row in run_spans]),
+                Series("95 of 100 within", "paused", [row["slow"] for row in run_spans]),
+            ],
+            is_estimated=any(row["seen"] >= overview.SAMPLE for row in (*run_spans, *delivery_spans)),
+            charts=charts,
+            counts=counts,
+            many=overview.MANY,
+            queue_age=None if oldest is None else (now - oldest).total_seconds(),
+            due=sum(each["runs"] for each in queues),
+            notices=notices,
+            sources=sources,
+            configured=known,
+            workers=alive,
+            total=sum(row["seen"] for row in (*run_spans, *delivery_spans)) + sum(counts.values()),
+        )
+
+
+def scaled(rows: Sequence[asyncpg.Record], edges: Sequence[datetime], tones: Mapping[str, str]) -> list[Series]:
+    """The series of `rows`, each a span of time of which at most a sample was looked at.
+
+    Where there were more, the id of the last of the sample tells when it came, and so how many there would be.
+    """
+    series: dict[str, list[float | None]] = {name: [] for name in tones}
+    for row, start, end in zip(rows, edges, edges[1:], strict=False):
+        factor = 1.0
+        if row["seen"] >= overview.SAMPLE:
+            came = (row["last"].int >> 80) / 1000 - start.timestamp()
+            factor = (end - start).total_seconds() / max(came, 0.001)
+        rest = row["seen"]
+        for name in tones:
+            value = rest if name == "open" else row[name]
+            rest -= value
+            series[name].append(value * factor)
+    return [Series(name, tone, series[name]) for name, tone in tones.items()]

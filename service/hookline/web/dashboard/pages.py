@@ -1,0 +1,49 @@
+"""The pages: every path of the dashboard, and the scripts and styles that they use."""
+
+from __future__ import annotations
+
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from hookline.app import App
+from hookline.ingress.register import Register
+from hookline.settings import Settings
+from hookline.store.database import Database
+from hookline.web.dashboard import assets
+from hookline.web.dashboard.deliveries import DeliveryPages
+from hookline.web.dashboard.jobs import JobPages
+from hookline.web.dashboard.listings import ListingPages
+from hookline.web.dashboard.overview import Overview
+from hookline.web.dashboard.runs import RunPages
+from hookline.web.dashboard.welcome import login
+
+
+def routes(app: App, settings: Settings, database: Database, register: Register, guard: Middleware) -> list[Route]:
+    """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody."""
+    url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    overview = Overview(database, register)
+    runs = RunPages(app, database, register)
+    deliveries = DeliveryPages(database, register, url)
+    jobs = JobPages(app, database)
+    listings = ListingPages(app, database, register, url)
+    shown = {
+        "/": overview.show,
+        "/find": runs.find,
+        "/runs": runs.list,
+        "/runs/{id}": runs.show,
+        "/deliveries": deliveries.list,
+        "/deliveries/compare": deliveries.compare,
+        "/deliveries/{id}": deliveries.show,
+        "/jobs": jobs.list,
+        "/jobs/{name}": jobs.show,
+        "/schedules": listings.schedules,
+        "/definitions": listings.definitions,
+        "/definitions/{name}": listings.definition,
+        "/sources": listings.sources,
+        "/workers": listings.workers,
+    }
+    return [
+        Route("/login", login, methods=["GET"]),
+        Route("/static/{digest}/{name}", assets.serve, methods=["GET"]),
+        *(Route(path, page, methods=["GET"], middleware=[guard]) for path, page in shown.items()),
+    ]
