@@ -110,8 +110,8 @@ async def test_a_failed_run_is_retried_skipped_and_forked(page: Page, shown: Sho
 async def test_runs_are_steered_all_at_once_after_they_were_counted(page: Page, shown: Shown) -> None:
     await page.goto("/runs?job=checks")
     await page.get_by_role("button", name="Cancel…").click()
-    await expect(page.locator("#sure p")).to_have_text("2 runs fit. Cancel… them?")
-    await yes(page, "Cancel…")
+    await expect(page.locator("#sure p")).to_have_text("2 runs fit. Cancel them?")
+    await yes(page, "Cancel them")
     await expect(page.locator("#told")).to_contain_text("2 of 2 done")
     await expect(page.locator("tbody")).to_contain_text("cancelled")
     await expect(page.locator("tbody .t-waiting")).to_have_count(0)
@@ -215,3 +215,23 @@ async def test_a_refusal_is_told_in_its_own_words(page: Page, shown: Shown) -> N
 
 async def _refused(route: Any) -> None:
     await route.fulfill(status=409, json={"detail": "it cannot be paused"})
+
+
+STREAM = """window.EventSource = class extends EventTarget {
+    constructor(url) { super(); window.stream = this; this.url = url; setTimeout(() => this.onopen()) }
+}"""
+
+
+async def test_an_event_of_the_stream_shows_what_has_changed(page: Page, shown: Shown) -> None:
+    run = await shown.waiting()
+    await page.add_init_script(STREAM)
+    async with page.expect_response(lambda answer: "x-fragment" in answer.request.headers):
+        await page.goto(f"/runs/{run}")
+    assert await page.evaluate("stream.url") == "/api/stream"
+    await expect(page.locator("#live")).to_have_text("Live")
+    await shown.site.client.post(f"/api/runs/{run}/cancel")
+    async with page.expect_response(lambda answer: "x-fragment" in answer.request.headers, timeout=4000):
+        await page.evaluate("stream.dispatchEvent(new MessageEvent('run', {data: '{}'}))")
+    await state(page, "cancelled")
+    await page.evaluate("stream.onerror()")
+    await expect(page.locator("#live")).to_have_text("Every 5 s")

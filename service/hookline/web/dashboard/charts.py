@@ -126,11 +126,5 @@ def _path(values: Sequence[float | None], top: float, step: float) -> str:
     return "".join(told)
 
 
-def spark(values: Sequence[float], most: float | None = None) -> list[float]:
-    """`values` as parts of the largest, from 0 to 1."""
-    top = max(values, default=0.0) if most is None else most
-    return [value / top if top else 0.0 for value in values]
-
-
 def _round(number: float) -> float:
     return round(number, 2)

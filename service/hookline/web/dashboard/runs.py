@@ -16,7 +16,7 @@ from hookline.app import App
 from hookline.ingress.register import Register
 from hookline.jobs.diagram import of_runs
 from hookline.store import excerpts, search, views
-from hookline.store.database import Connection, Database
+from hookline.store.database import Database
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
 from hookline.web.api import parameters
@@ -204,8 +204,3 @@ def _bindings(origin: asyncpg.Record | None, run: asyncpg.Record) -> list[dict[s
 def _asked(wait: asyncpg.Record) -> dict[str, Any]:
     told = msgspec.json.decode(wait["output"] or b"{}")
     return {"key": wait["key"], "due_at": wait["due_at"], "page": told.get("page") if isinstance(told, dict) else None}
-
-
-async def preview(connection: Connection, job: str, limit: int) -> Sequence[asyncpg.Record]:
-    """The newest runs of a job."""
-    return (await search.runs(connection, job=job, limit=limit)).rows

@@ -75,12 +75,13 @@ async function press(button) {
 
 async function many(button) {
   const { action } = button.dataset;
+  const name = button.textContent.trim().replace("…", "");
   const filter = JSON.parse(button.closest("[data-bulk]").dataset.bulk);
   const seen = await doing(button, () => ask(`POST /api/runs/${action}`, { filter }));
   if (seen === null) return;
   if (seen.fitting === 0) return tell(`There is no run to ${action}`);
   const most = seen.fitting >= 10000 ? "At least 10,000 runs fit; the oldest 10,000 are done now." : `${seen.fitting} ${seen.fitting === 1 ? "run fits" : "runs fit"}.`;
-  if (!(await sure(`${most} ${button.textContent.trim()} ${seen.fitting === 1 ? "it" : "them"}?`, button.textContent.trim()))) return;
+  if (!(await sure(`${most} ${name} ${seen.fitting === 1 ? "it" : "them"}?`, `${name} ${seen.fitting === 1 ? "it" : "them"}`))) return;
   const told = await doing(button, () => ask(`POST /api/runs/${action}`, { filter, dry_run: false }));
   if (told === null) return;
   const refused = Object.values(told.refused ?? {});
