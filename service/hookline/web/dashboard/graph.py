@@ -15,7 +15,8 @@ LETTER, LONGEST, NARROWEST = 7.3, 26, 56.0
 MOST = 300
 """Nodes that are drawn."""
 
-_WORST = ("failed", "running", "started", "intent", "retrying", "waiting", "succeeded", "skipped", "abandoned")
+_WORST = ("failed", "paused", "running", "started", "intent", "retrying", "waiting", "blocked", "queued", "cancelled",
+          "succeeded", "skipped", "abandoned")  # fmt: skip
 
 
 class Box(Struct, frozen=True):

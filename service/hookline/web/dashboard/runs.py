@@ -110,7 +110,7 @@ class RunPages:
             journal={each["key"]: each for each in journal},
             total=total,
             timeline=timeline(run, journal, run["now"]),
-            drawing=graph.drawing(diagram, states(diagram_states(journal, variables))),
+            drawing=graph.drawing(diagram, states(diagram_states(run, journal, variables))),
             is_learnt=job is None or job.diagram is None,
             insight=insight,
             variables={name: pretty.shown(value, most=excerpts.LITTLE) for name, value in variables.items()},
@@ -154,7 +154,9 @@ def failure(stored: bytes | str | None) -> dict[str, Any] | None:
     return {name: str(told.get(name) or "") for name in ("type", "message", "traceback")}
 
 
-def diagram_states(journal: Sequence[asyncpg.Record], variables: Mapping[str, bytes]) -> dict[str, list[str]]:
+def diagram_states(
+    run: asyncpg.Record, journal: Sequence[asyncpg.Record], variables: Mapping[str, bytes]
+) -> dict[str, list[str]]:
     """The states of the calls that belong to each node of a diagram, by its name."""
     found: dict[str, list[str]] = {}
     for each in journal:
@@ -165,7 +167,7 @@ def diagram_states(journal: Sequence[asyncpg.Record], variables: Mapping[str, by
             found.setdefault("/".join(parts[:end]), []).append(each["state"])
     at = variables.get("state")
     if at is not None:  # of a machine: where it stands
-        found.setdefault(at.decode("utf-8", "replace").strip('"'), []).append("running")
+        found.setdefault(at.decode("utf-8", "replace").strip('"'), []).append(run["state"])
     return found
 
 
