@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -210,8 +211,21 @@ async def test_a_fragment_is_only_what_changes(site: Site) -> None:
 async def test_pages_are_for_whoever_may_use_the_api(dsn: str) -> None:
     async with on_site(make_app(), dsn, tokens=["token"]) as site:
         for path in (*PLACES, "/find?q=1", f"/runs/{uuid4()}"):
-            assert (await site.client.get(path)).status_code == 401, path
+            answer = await site.client.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, f"/login?{urlencode({'next': path})}")
         await shown(site, "/", Authorization="Bearer token")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "next_"),
+    [("/runs?job=a", "/runs?job=a"), ("//evil.example", "/"), ("/\\evil.example", "/"), ("https://evil.example", "/")],
+)
+async def test_whoever_logs_in_gets_to_what_was_asked_for_and_nowhere_else(dsn: str, wanted: str, next_: str) -> None:
+    async with on_site(make_app(), dsn, tokens=["token"]) as site:
+        page = (await site.client.get("/login", params={"next": wanted})).text
+        assert f'data-next="{next_}"' in page
+        assert (await site.client.post("/login", json={"token": "token"})).status_code == 200
+        assert 'aria-label="Log out"' in await shown(site, "/")
 
 
 async def test_scripts_and_styles_are_kept_for_as_long_as_they_are_the_same(site: Site) -> None:
