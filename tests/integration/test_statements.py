@@ -115,10 +115,11 @@ class Asked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def fetchrow(self, statement: str, *arguments: Any) -> None:
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
         plan = self.plan
         await self.fetch(statement, *arguments)
         self.plan += plan
+        return await self._connection.fetchrow(statement, *arguments)
 
 
 @pytest.mark.parametrize(
