@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := deploy/constraints.txt
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test lint bench screenshots clean
+.PHONY: demo test lint bench storm screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
@@ -25,6 +25,9 @@ bench: .venv/ready
 
 screenshots: .venv/ready
 	$(BIN)/python -m tests.browser.screenshots docs/screenshots
+
+storm: .venv/ready
+	STORM=20000 $(BIN)/python -m pytest tests/cluster/test_storm.py $(ARGS)
 
 clean:
 	rm -rf .venv .demo dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
