@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+import msgspec
+
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Bearer, Verified
+from hookline.peek import Unread
 from hookline_parsers.payload import Names, at, fields, name_of, payload, picked
 
 
@@ -22,15 +25,19 @@ class Alertmanager:
     content_types = frozenset({"application/json"})
 
     def identify(self, delivery: Verified) -> Identity:
-        """The key is made from the group, its status, and which alerts are in which state since when."""
+        """The key is made from the group, its status, and which alerts are in which state since when.
+
+        Of a great many alerts it is made from their text.
+        """
         body = payload(delivery)
         alerts = body.get("alerts")
         told = sorted(
             repr([at(each, name) for name in ("fingerprint", "labels", "status", "startsAt", "endsAt")])
             for each in (alerts if isinstance(alerts, list) else ())
         )
-        state = repr([body.get("groupKey"), body.get("status"), body.get("receiver"), told])
-        return Identity(hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest(), _type(delivery))
+        large = [_digest(value.raw) for value in (alerts, body.get("groupKey")) if isinstance(value, Unread)]
+        state = repr([body.get("groupKey"), body.get("status"), body.get("receiver"), told, *large])
+        return Identity(_digest(state.encode("utf-8", "surrogatepass")), _type(delivery))
 
     def parse(self, delivery: Verified) -> Iterable[Event]:
         """One event, `alertmanager.firing` or `alertmanager.resolved`, about the group."""
@@ -43,9 +50,8 @@ class Alertmanager:
             severity=at(labels, "severity"),
             namespace=at(labels, "namespace"),
         )
-        group = body.get("groupKey")
-        key = group if isinstance(group, str) else ""
-        return [Event.of_json(_type(delivery), delivery.body, key=key, fields=told)]
+        key = fields(group=body.get("groupKey")).get("group", "")
+        return [Event.of_json(_type(delivery), payload(delivery), key=str(key), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - in the body
         """As Alertmanager sends them."""
@@ -53,6 +59,10 @@ class Alertmanager:
 
 
 parser = Alertmanager()
+
+
+def _digest(told: bytes | msgspec.Raw) -> str:
+    return hashlib.sha256(told).hexdigest()
 
 
 def _type(delivery: Verified) -> str:

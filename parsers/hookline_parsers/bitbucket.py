@@ -12,6 +12,7 @@ from typing import Any
 from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
+from hookline.peek import Peek
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked
 
 
@@ -32,7 +33,7 @@ class Bitbucket:
         if type_ == "bitbucket.diagnostics.ping":
             return Pong()
         told = _fields(payload(delivery))
-        return [Event.of_json(type_, delivery.body, key=str(told.get("repository", "")), fields=told)]
+        return [Event.of_json(type_, payload(delivery), key=str(told.get("repository", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - not needed
         """As Bitbucket sends them."""
@@ -53,7 +54,7 @@ def _type(delivery: Verified) -> str:
     return "bitbucket." + name_of(delivery.headers.text("X-Event-Key")).replace(":", ".")
 
 
-def _fields(body: dict[str, Any]) -> dict[str, Any]:
+def _fields(body: Peek) -> dict[str, Any]:
     change = at(body, "push", "changes", 0)
     moved = at(change, "new") or at(change, "old")
     request = body.get("pullrequest")

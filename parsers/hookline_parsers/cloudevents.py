@@ -14,14 +14,17 @@ from urllib.parse import unquote
 
 import msgspec
 
+from hookline.codec import Undecodable
 from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Bearer, Headers, Verified
+from hookline.peek import Items, Peek, check
 from hookline_parsers.payload import KEY, Names, decoded, fields, name_of, picked
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 PREFIX = "ce-"
+ATTRIBUTES = ("specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema")
 
 
 class CloudEvents:
@@ -41,14 +44,10 @@ class CloudEvents:
 
     def parse(self, delivery: Verified) -> Iterable[Event]:
         """Each event, its data the event as the JSON format writes it, whatever it came in."""
+        told = [(each, fields(**{name: each.get(name) for name in ATTRIBUTES})) for each in _events(delivery)]
         return [
-            Event(
-                _type(each),
-                key=each["subject"] if isinstance(each.get("subject"), str) else each["source"],
-                data=each,
-                fields=fields(**{name: value for name, value in each.items() if not name.startswith("data")}),
-            )
-            for each in _events(delivery)
+            Event.of_json(_type(each), each, key=found.get("subject") or found.get("source", ""), fields=found)
+            for each, found in told
         ]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
@@ -67,7 +66,8 @@ class CloudEvents:
 parser = CloudEvents()
 
 
-def _events(delivery: Verified) -> list[dict[str, Any]]:
+def _events(delivery: Verified) -> list[Peek]:
+    """The events, each as the JSON format writes it."""
     if delivery.read is None:
         media = (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower()
         if media == BATCH:
@@ -79,21 +79,22 @@ def _events(delivery: Verified) -> list[dict[str, Any]]:
         for each in found:
             _check(each)
         delivery.read = found
-    events: list[dict[str, Any]] = delivery.read
+    events: list[Peek] = delivery.read
     return events
 
 
-def _batch(body: bytes) -> list[dict[str, Any]]:
+def _batch(body: bytes) -> list[Peek]:
     try:
-        found = msgspec.json.decode(body, type=list[dict[str, Any]])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unparseable(f"the batch is not a JSON array of events: {str(error)[:200]}") from None
-    if not found:
-        raise Unparseable("the batch has no events")
+        check(body)
+        found = list(Items(body))
+    except Undecodable as error:
+        raise Unparseable(f"the batch is not JSON: {str(error)[:200]}") from None
+    if not found or not all(isinstance(each, Peek) for each in found):
+        raise Unparseable("the batch is not a JSON array of events")
     return found
 
 
-def _binary(delivery: Verified, media: str) -> dict[str, Any]:
+def _binary(delivery: Verified, media: str) -> Peek:
     told: dict[str, Any] = {
         name.decode("latin-1").removeprefix(PREFIX): unquote(value.decode("latin-1"))
         for name, value in delivery.headers
@@ -102,15 +103,16 @@ def _binary(delivery: Verified, media: str) -> dict[str, Any]:
     told["datacontenttype"] = media
     if media == "application/json" and delivery.body:
         try:
-            told["data"] = msgspec.json.decode(delivery.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            check(delivery.body)
+        except Undecodable as error:
             raise Unparseable(f"the data is not JSON: {str(error)[:200]}") from None
+        told["data"] = msgspec.Raw(delivery.body)
     elif delivery.body:
         told["data_base64"] = base64.b64encode(delivery.body).decode("ascii")
-    return told
+    return Peek(msgspec.json.encode(told))
 
 
-def _check(event: dict[str, Any]) -> None:
+def _check(event: Peek) -> None:
     if missing := [each for each in ("id", "source", "type", "specversion")
                    if not isinstance(event.get(each), str) or not event[each]]:  # fmt: skip
         raise Unparseable(f"the event has no {' and no '.join(missing)}")
@@ -118,7 +120,7 @@ def _check(event: dict[str, Any]) -> None:
         raise Unparseable(f"CloudEvents of version {event['specversion'][:20]!r} are not known, only 1.0")
 
 
-def _type(event: dict[str, Any]) -> str:
+def _type(event: Peek) -> str:
     return f"cloudevents.{name_of(event['type'])}"
 
 

@@ -13,51 +13,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs
-
-import msgspec
 
 from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
+from hookline.peek import Peek
+from hookline_parsers.payload import at, decoded, fields, form, with_action
 
 FORM = "application/x-www-form-urlencoded"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 KEY = re.compile(r"[!-~]{1,200}")
 NOBODY = "0" * 40
-
-
-class _Peek(msgspec.Struct):
-    """The few fields that filters need; of any type, since a strange one must not lose the delivery."""
-
-    action: Any = None
-    ref: Any = None
-    after: Any = None
-    deleted: Any = None
-    number: Any = None
-    sha: Any = None
-    repository: msgspec.Raw = msgspec.Raw()
-    organization: msgspec.Raw = msgspec.Raw()
-    sender: msgspec.Raw = msgspec.Raw()
-    issue: msgspec.Raw = msgspec.Raw()
-    pull_request: msgspec.Raw = msgspec.Raw()
-    check_suite: msgspec.Raw = msgspec.Raw()
-    check_run: msgspec.Raw = msgspec.Raw()
-
-
-class _Named(msgspec.Struct):
-    """What is worth knowing of an object within the payload."""
-
-    full_name: Any = None
-    login: Any = None
-    number: Any = None
-    head_sha: Any = None
-    head: Any = None
-
-
-_peek = msgspec.json.Decoder(_Peek)
-_named = msgspec.json.Decoder(_Named)
 
 
 class GitHub:
@@ -72,20 +39,20 @@ class GitHub:
         if guid is None or not KEY.fullmatch(guid):
             raise Unparseable("no usable X-GitHub-Delivery header")
         try:
-            action = _read(delivery)[1].action
+            type_ = _type(event, _read(delivery))
         except Unparseable:  # as `parse` says, and its guid is known all the same
-            action = None
-        return Identity(guid, _type(event, action))
+            type_ = f"github.{event}"
+        return Identity(guid, type_)
 
     def parse(self, delivery: Verified) -> Pong | Iterable[Event]:
         """One event, whose data is the payload as it came; a ping is only answered."""
         event = _event(delivery)
-        payload, peek = _read(delivery)
+        body = _read(delivery)
         if event == "ping":
             return Pong()
-        fields = _fields(peek)
-        key = fields.get("repository") or fields.get("organization") or ""
-        return [Event.of_json(_type(event, peek.action), payload, key=key, fields=fields)]
+        told = _fields(body)
+        key = told.get("repository") or told.get("organization") or ""
+        return [Event.of_json(_type(event, body), body, key=str(key), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
         """As GitHub sends them."""
@@ -107,69 +74,38 @@ def _event(delivery: Verified) -> str:
     return event
 
 
-def _type(event: str, action: object) -> str:
-    return f"github.{event}.{action}" if isinstance(action, str) and NAME.fullmatch(action) else f"github.{event}"
+def _type(event: str, body: Peek) -> str:
+    return with_action(f"github.{event}", body.get("action"))
 
 
-def _read(delivery: Verified) -> tuple[bytes, _Peek]:
-    """The JSON text and what is worth knowing of it, read once for each delivery."""
+def _read(delivery: Verified) -> Peek:
+    """The payload, read once for each delivery; a form carries it in its one field."""
     if delivery.read is None:
-        payload = _payload(delivery)
-        delivery.read = payload, _peeked(payload)
-    found: tuple[bytes, _Peek] = delivery.read
+        media = (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower()
+        raw = form(delivery.body).get("payload", b"") if media == FORM else delivery.body
+        delivery.read = decoded(raw)
+    found: Peek = delivery.read
     return found
 
 
-def _payload(delivery: Verified) -> bytes:
-    """The JSON text, which a form carries in its one field."""
-    media = (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower()
-    if media != FORM:
-        return delivery.body
-    try:
-        form = parse_qs(delivery.body.decode("ascii"), strict_parsing=True, max_num_fields=10, errors="strict")
-    except ValueError:
-        raise Unparseable("the body is not a form") from None
-    if len(form.get("payload", ())) != 1:
-        raise Unparseable("the form has no single field `payload`")
-    return form["payload"][0].encode()
-
-
-def _peeked(payload: bytes) -> _Peek:
-    try:
-        str(payload, "utf-8")  # msgspec does not look into the text that it skips
-        return _peek.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unparseable(f"the payload is not a JSON object: {str(error)[:200]}") from None
-
-
-def _fields(peek: _Peek) -> dict[str, Any]:
-    repository, organization, sender = (_look(peek.repository), _look(peek.organization), _look(peek.sender))
-    subject = _look(peek.pull_request or peek.issue)
-    check = _look(peek.check_suite or peek.check_run)
-    ref = peek.ref if isinstance(peek.ref, str) else ""
-    head = subject.head if isinstance(subject.head, dict) else {}
-    found = {
-        "repository": repository.full_name,
-        "organization": organization.login,
-        "sender": sender.login,
-        "action": peek.action,
-        "ref": ref or None,
-        "branch": ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None,
-        "tag": ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else None,
-        "number": peek.number if peek.number is not None else subject.number,
-        "sha": check.head_sha or head.get("sha") or peek.after or peek.sha,
-        "deleted": peek.deleted is True or peek.after == NOBODY or None,
-    }
-    return {name: value for name, value in found.items() if isinstance(value, str | int)}
-
-
-def _look(raw: msgspec.Raw) -> _Named:
-    if not raw:
-        return _Named()
-    try:
-        return _named.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return _Named()
+def _fields(body: Peek) -> dict[str, Any]:
+    subject = body.get("pull_request") or body.get("issue")
+    check = body.get("check_suite") or body.get("check_run")
+    given, after = body.get("ref"), body.get("after")
+    ref = given if isinstance(given, str) else ""
+    number = body.get("number")
+    return fields(
+        repository=at(body, "repository", "full_name"),
+        organization=at(body, "organization", "login"),
+        sender=at(body, "sender", "login"),
+        action=body.get("action"),
+        ref=ref,
+        branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None,
+        tag=ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else None,
+        number=at(subject, "number") if number is None else number,
+        sha=at(check, "head_sha") or at(subject, "head", "sha") or after or body.get("sha"),
+        deleted=body.get("deleted") is True or after == NOBODY or None,
+    )
 
 
 Names = str | Iterable[str] | None

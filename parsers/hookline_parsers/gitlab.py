@@ -13,6 +13,7 @@ from typing import Any
 from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import AnyOf, Token, Verified
 from hookline.ingress.standard import StandardWebhooks
+from hookline.peek import Peek
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, with_action, words
 
 NOBODY = "0" * 40
@@ -33,7 +34,7 @@ class GitLab:
         """One event of type `gitlab.<kind>[.<action>]`, whose data is the payload as it came."""
         told = _fields(payload(delivery))
         key = told.get("repository") or told.get("group") or ""
-        return [Event.of_json(_type(delivery), delivery.body, key=str(key), fields=told)]
+        return [Event.of_json(_type(delivery), payload(delivery), key=str(key), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - not needed
         """As GitLab sends them."""
@@ -58,7 +59,7 @@ def _type(delivery: Verified) -> str:
     return with_action(f"gitlab.{name_of(kind)}", action)
 
 
-def _fields(body: dict[str, Any]) -> dict[str, Any]:
+def _fields(body: Peek) -> dict[str, Any]:
     about = at(body, "object_attributes")
     ref = body.get("ref") or at(about, "ref")
     ref = ref if isinstance(ref, str) else ""

@@ -51,7 +51,7 @@ class Linear:
             team=at(data, "team", "key"),
             state=at(data, "state", "name"),
         )
-        return [Event.of_json(_type(delivery), delivery.body, key=str(told.get("id", "")), fields=told)]
+        return [Event.of_json(_type(delivery), payload(delivery), key=str(told.get("id", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - not needed
         """As Linear sends them."""

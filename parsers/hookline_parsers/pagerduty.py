@@ -42,7 +42,7 @@ class PagerDuty:
             priority=at(happened, "data", "priority", "summary"),
             service=at(happened, "data", "service", "summary"),
         )
-        return [Event.of_json(type_, delivery.body, key=str(told.get("id", "")), fields=told)]
+        return [Event.of_json(type_, payload(delivery), key=str(told.get("id", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - in the body
         """As PagerDuty sends them."""

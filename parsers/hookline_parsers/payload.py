@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-import msgspec
-
+from hookline.codec import Undecodable
 from hookline.errors import Unparseable
 from hookline.events import Pattern
 from hookline.ingress.schemes import Verified
+from hookline.peek import Items, Peek, peek
 
 KEY = re.compile(r"[!-~]{1,200}")
 """What a sender's id of a delivery may look like."""
@@ -21,24 +22,54 @@ NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
 ACTION = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """What an action's name may look like."""
 
+LONGEST = 65_536
+"""Characters of a field, at most: it is kept with the event besides the payload."""
+
+MOST_FIELDS = 50
+"""Fields of a form, at most."""
+
+PART = 65_536
+
 Names = str | Iterable[str] | None
 """A glob, or several, of which one must match."""
 
 
-def payload(delivery: Verified) -> dict[str, Any]:
+def payload(delivery: Verified) -> Peek:
     """The object that the body is; raises `Unparseable`."""
     if delivery.read is None:
         delivery.read = decoded(delivery.body)
-    found: dict[str, Any] = delivery.read
+    found: Peek = delivery.read
     return found
 
 
-def decoded(raw: bytes) -> dict[str, Any]:
+def decoded(raw: bytes) -> Peek:
     """The object that `raw` is; raises `Unparseable`."""
     try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return peek(raw)
+    except Undecodable as error:
         raise Unparseable(f"the payload is not a JSON object: {str(error)[:200]}") from None
+
+
+def form(body: bytes) -> dict[str, bytes]:
+    """The fields of an `application/x-www-form-urlencoded` body, each of which may come once; raises `Unparseable`."""
+    pairs = [each.partition(b"=") for each in body.split(b"&", MOST_FIELDS)]
+    found = {_unquoted(name).decode("utf-8", "replace"): value for name, _, value in pairs if len(name) <= PART}
+    is_form = body.isascii() and all(equals for _, equals, _ in pairs) and b"&" not in pairs[-1][2]
+    if not is_form or len(found) < len(pairs):
+        raise Unparseable("the body is not a form")
+    return {name: _unquoted(value) for name, value in found.items()}
+
+
+def _unquoted(written: bytes) -> bytes:
+    """What `written` stands for, a part at a time: the library makes an object of every `%`."""
+    parts, start = [], 0
+    while start < len(written):
+        end = start + PART
+        cut = written.rfind(b"%", end - 2, end)  # whose two digits are in the next part
+        end = cut if cut > 0 else end
+        parts.append(unquote_to_bytes(written[start:end].replace(b"+", b" ")))
+        start = end
+    return b"".join(parts)
 
 
 def key_of(given: object) -> str:
@@ -64,15 +95,21 @@ def at(data: Any, *path: str | int) -> Any:
     """What is at `path` of `data`; `None` if nothing is."""
     for each in path:
         if isinstance(each, str):
-            data = data.get(each) if isinstance(data, Mapping) else None
+            data = data.get(each) if isinstance(data, Peek | dict) else None
         else:
-            data = data[each] if isinstance(data, list) and len(data) > each else None
+            data = data[each] if isinstance(data, list | Items) and len(data) > each else None
     return data
 
 
 def fields(**found: object) -> dict[str, Any]:
-    """What of `found` is text or a whole number: a strange one must not lose the delivery."""
-    return {name: value for name, value in found.items() if isinstance(value, str | int) and value != ""}
+    """What of `found` is text or a whole number of a sensible size: a strange one must not lose the delivery."""
+    return {name: value for name, value in found.items() if value is not None and _is_fit(value)}
+
+
+def _is_fit(value: object) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value) <= LONGEST
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def words(text: str) -> str:

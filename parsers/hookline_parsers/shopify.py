@@ -34,7 +34,7 @@ class Shopify:
             id=body.get("id"),
             name=body.get("name"),
         )
-        return [Event.of_json(_type(delivery), delivery.body, key=str(told.get("shop", "")), fields=told)]
+        return [Event.of_json(_type(delivery), payload(delivery), key=str(told.get("shop", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - not needed
         """As Shopify sends them."""

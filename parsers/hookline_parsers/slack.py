@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qs
 
 from hookline import codec
-from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Fresh, Hmac
-from hookline_parsers.payload import Names, at, decoded, fields, key_of, name_of, payload, picked, with_action
+from hookline.peek import Peek
+from hookline_parsers.payload import Names, at, decoded, fields, form, key_of, name_of, payload, picked, with_action
 
 FORM = "application/x-www-form-urlencoded"
 STAMP = "X-Slack-Request-Timestamp"
+
+Read = Peek | dict[str, str]
 
 
 class Slack:
@@ -43,9 +44,10 @@ class Slack:
         """One event, whose data is what Slack sent, a form as an object; the check of a URL is answered."""
         body = _read(delivery)
         if body.get("type") == "url_verification":
-            return Pong({"challenge": body.get("challenge")})
+            challenge = body.get("challenge")
+            return Pong({"challenge": challenge if isinstance(challenge, str) else None})
         told = _fields(body)
-        raw = codec.encode(body) if _is_form(delivery) else delivery.body
+        raw = body if isinstance(body, Peek) else codec.encode(body)
         return [Event.of_json(_type(body), raw, key=str(told.get("channel", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - in the body
@@ -61,24 +63,22 @@ def _is_form(delivery: Verified) -> bool:
     return (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower() == FORM
 
 
-def _read(delivery: Verified) -> dict[str, Any]:
+def _read(delivery: Verified) -> Read:
     if delivery.read is None and _is_form(delivery):
         delivery.read = _form(delivery.body)
-    return payload(delivery)
+    found: Read = payload(delivery)
+    return found
 
 
-def _form(body: bytes) -> dict[str, Any]:
+def _form(body: bytes) -> Read:
     """A slash command's fields, or the JSON object in the one field of everything else."""
-    try:
-        found = parse_qs(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=50)
-    except ValueError:
-        raise Unparseable("the body is not a form") from None
+    found = form(body)
     if "payload" in found:
-        return decoded(found["payload"][0].encode("utf-8", "surrogatepass"))
-    return {name: values[0] for name, values in found.items()}
+        return decoded(found["payload"])
+    return {name: value.decode("utf-8", "replace") for name, value in found.items()}
 
 
-def _type(body: dict[str, Any]) -> str:
+def _type(body: Read) -> str:
     if body.get("type") == "event_callback":
         return with_action(f"slack.{name_of(at(body, 'event', 'type'))}", at(body, "event", "subtype"))
     if "command" in body and "type" not in body:
@@ -86,7 +86,7 @@ def _type(body: dict[str, Any]) -> str:
     return f"slack.{name_of(body.get('type'))}"
 
 
-def _fields(body: dict[str, Any]) -> dict[str, Any]:
+def _fields(body: Read) -> dict[str, Any]:
     event_, action = body.get("event"), at(body, "actions", 0)
     return fields(
         team=body.get("team_id") or at(body, "team", "id"),

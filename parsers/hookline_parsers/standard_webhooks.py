@@ -32,7 +32,7 @@ class Standard:
         body = payload(delivery)
         id_ = at(body, "data", "id")
         told = fields(id=id_, timestamp=body.get("timestamp"))
-        return [Event.of_json(self._type(delivery), delivery.body, key=str(told.get("id", "")), fields=told)]
+        return [Event.of_json(self._type(delivery), payload(delivery), key=str(told.get("id", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - in the body
         """As such a sender sends them."""

@@ -40,7 +40,7 @@ class Stripe:
             status=at(found, "status"),
         )
         type_ = f"stripe.{name_of(body.get('type'))}"
-        return [Event.of_json(type_, delivery.body, key=str(told.get("id", "")), fields=told)]
+        return [Event.of_json(type_, payload(delivery), key=str(told.get("id", "")), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:  # noqa: ARG002 - in the body
         """As Stripe sends them."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import time
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from dataclasses import is_dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -17,6 +21,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import is_typeddict
 
 NULL = b"null"
+PART = 65_536
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
 
 
@@ -38,16 +43,36 @@ def encode(value: Any) -> bytes:
         raise Undecodable(f"not representable as JSON: {_first_line(error)}") from None
 
 
-def decode(data: bytes | str) -> Any:
+def decode(data: bytes | str | msgspec.Raw) -> Any:
     """The builtins that JSON `data` stands for, strictly: no NaN, no lone surrogates, no trailing text.
+
+    A number that none of Python's is, of thousands of digits or beyond 1e308, comes as its text.
 
     Raises:
         Undecodable: it is not JSON, or nested too deeply.
     """
     try:
-        return msgspec.json.decode(data)
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.ValidationError:  # which of builtins tells of numbers alone
+            sound = bytes(msgspec.json.decode(data, type=msgspec.Raw))
+            return json.loads(sound.decode(), parse_int=_whole_number, parse_float=_number)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Undecodable(f"not JSON: {_first_line(error)}") from None
+
+
+def texts(data: bytes) -> Iterator[str]:
+    """UTF-8 `data`, part by part: as one text it could be four times as large, and hold everybody up meanwhile.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8; what was before it has been yielded.
+    """
+    if len(data) <= PART:
+        yield data.decode()
+        return
+    decoder, view = getincrementaldecoder("utf-8")(), memoryview(data)
+    for start in range(0, len(data), PART):
+        yield decoder.decode(view[start : start + PART], final=start + PART >= len(data))
 
 
 class Typed:
@@ -118,6 +143,18 @@ def named_uuid(run: UUID, name: str) -> UUID:
 def first_uuid7(moment: datetime) -> UUID:
     """The lowest id that `uuid7` makes at `moment`."""
     return UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
+
+
+def _whole_number(written: str) -> int | str:
+    try:
+        return int(written)
+    except ValueError:  # Python reads so many digits and no more, as that takes quadratic time
+        return written
+
+
+def _number(written: str) -> float | str:
+    number = float(written)
+    return number if math.isfinite(number) else written
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,12 +11,9 @@ from typing import Any
 from hookline import codec
 from hookline.errors import Rejected, Unparseable
 from hookline.events import Event, Identity, Pong, Trigger
-from hookline.ingress.parser import REQUIRED, Parser
+from hookline.ingress.parser import LONGEST, REQUIRED, Parser
 from hookline.ingress.schemes import Headers, Received, Scheme, Unsigned, Verified
 from hookline.ingress.signatures import as_headers
-
-LONGEST = 500
-"""Characters of a key or a type, at most."""
 
 SPOTS = 400
 """Places of a sample that are made strange, at most."""

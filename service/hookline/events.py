@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from hookline import codec
+from hookline.peek import Items, Peek, glance, whole
 
 _UNREAD: Final = object()
+_OBJECTS, _LISTS = (dict, Peek), (list, Items)
 
 NEXT_EVENT = "next/event"
 """The mailbox of a run for events about what it is about; no signal of anybody's has such a name."""
@@ -32,7 +34,7 @@ class Event:
         '9fceb02'
     """
 
-    __slots__ = ("_data", "_raw", "fields", "key", "type")
+    __slots__ = ("_data", "_glance", "_raw", "fields", "key", "type")
 
     def __init__(
         self,
@@ -47,12 +49,23 @@ class Event:
         self.fields: Mapping[str, Any] = fields or {}
         self._data = data
         self._raw: bytes | None = None
+        self._glance: Any = None
 
     @classmethod
-    def of_json(cls, type: str, raw: bytes, *, key: str = "", fields: Mapping[str, Any] | None = None) -> Event:  # noqa: A002
+    def of_json(
+        cls,
+        type: str,  # noqa: A002 - the field's own name
+        raw: bytes | Peek,
+        *,
+        key: str = "",
+        fields: Mapping[str, Any] | None = None,
+    ) -> Event:
         """An event whose data is the JSON text `raw`, decoded when it is first looked at."""
         event = cls(type, key=key, data=_UNREAD, fields=fields)
-        event._raw = raw
+        if isinstance(raw, Peek):
+            event._glance, event._raw = raw, bytes(raw.raw)
+        else:
+            event._raw = raw
         return event
 
     @property
@@ -61,6 +74,15 @@ class Event:
         if self._data is _UNREAD and self._raw is not None:
             self._data = codec.decode(self._raw)
         return self._data
+
+    @property
+    def glance(self) -> Any:
+        """`data`, of which only that is decoded which is looked at: a `Peek`, unless it has been decoded already."""
+        if self._data is not _UNREAD or self._raw is None:
+            return self._data
+        if self._glance is None:
+            self._glance = glance(self._raw)
+        return self._glance
 
     @property
     def raw(self) -> bytes:
@@ -90,7 +112,7 @@ class Event:
         """
         if path in self.fields:
             return self.fields[path]
-        return lookup(self.data, path)
+        return whole(lookup(self.glance, path))
 
     def __repr__(self) -> str:
         return f"Event({self.type!r}, key={self.key!r})"
@@ -104,20 +126,28 @@ def lookup(data: Any, path: str) -> Any:
     value = data
     names = path.split(".")
     for at, name in enumerate(names):
-        if isinstance(value, list):
-            return [found for each in value for found in _looked_up(each, ".".join(names[at:]))]
-        if not isinstance(value, Mapping) or name not in value:
+        if isinstance(value, _LISTS):
+            return _through(value, names[at:])
+        value = value.get(name, _UNREAD) if isinstance(value, Mapping) else _UNREAD
+        if value is _UNREAD:
             raise LookupError(f"no field {path!r}")
-        value = value[name]
     return value
 
 
-def _looked_up(data: Any, path: str) -> list[Any]:
-    try:
-        found = lookup(data, path)
-    except LookupError:
-        return []
-    return found if isinstance(found, list) else [found]
+def _through(items: Iterable[Any], names: list[str]) -> list[Any]:
+    """What is at the path of `names` in those of `items` that have it; lists at its end and on the way are as one."""
+    found = [items]
+    for name in names:
+        found = [one for each in found for one in _at(each, name)]
+    return [whole(one) for each in found for one in (each if isinstance(each, _LISTS) else (each,))]
+
+
+def _at(value: Any, name: str) -> Iterable[Any]:
+    if isinstance(value, _OBJECTS):
+        return (value[name],) if name in value else ()
+    if isinstance(value, Items) and (found := value.at(name)) is not None:
+        return found
+    return [one for each in value for one in _at(each, name)] if isinstance(value, _LISTS) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,10 +236,10 @@ class Pattern:
             if not any(fnmatchcase(text, glob) for text in found for glob in globs):
                 told = " or ".join(repr(text) for text in found[:3]) or "not there"
                 return f"{name} is {told}, not {' or '.join(globs) or 'anything'}"[:300]
-        if self.when is None or self.when(event):
-            return None
         why: Callable[[Event], str] | None = getattr(self.when, "why_not", None)
-        return f"{getattr(self.when, '__name__', 'when')} says no" if why is None else why(event)[:300]
+        if why is not None:
+            return why(event)[:300] or None
+        return None if self.when is None or self.when(event) else f"{getattr(self.when, '__name__', 'when')} says no"
 
 
 def any_of(*patterns: Pattern) -> tuple[Pattern, ...]:

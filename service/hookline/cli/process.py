@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
@@ -10,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from hookline.store import migrate
 from hookline.store.database import Database
 from hookline.web.routes import application
 from hookline.web.server import Server
+
+M_MMAP_THRESHOLD = -3  # of malloc.h
 
 TICK = 1.0
 """Seconds between two flushes of metrics, and two looks at whether the embedded Postgres still runs."""
@@ -70,6 +74,7 @@ class Process:
         """Work until SIGTERM or SIGINT, then take nothing new, end what is under way, and return."""
         gc.freeze()  # what was imported stays
         gc.set_threshold(20_000, 20, 50)  # requests and runs leave few cycles behind
+        _give_memory_back()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._run())
         telemetry.flush()
@@ -138,6 +143,12 @@ async def _known(register: Register) -> list[str]:
     except Unavailable as error:
         telemetry.log.warning("sources.not_read", error=str(error))
         return []
+
+
+def _give_memory_back() -> None:
+    """Have large blocks given back when they are free: glibc else learns from the first to keep as much for good."""
+    with suppress(OSError, AttributeError):  # where there is another library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1_048_576)
 
 
 async def _flushing() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -51,8 +50,9 @@ def about(happened: Iterable[Event]) -> tuple[Sequence[str], Sequence[str]]:
     for event in happened:
         words = event.type.split(".")
         found |= {".".join(words[:end]) for end in range(1, len(words) + 1)}
-        data: Any = event.data
-        scalars = {k: v for k, v in data.items() if isinstance(v, str | int | float)} if isinstance(data, dict) else {}
+        data = event.glance
+        told = data.items() if isinstance(data, Mapping) else ()
+        scalars = {name: value for name, value in told if isinstance(value, str | int | float)}
         anchors |= {f"{name}={value}" for name, value in {**scalars, **event.fields}.items()}
     return sorted(found), sorted(anchors)
 

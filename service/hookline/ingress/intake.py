@@ -22,9 +22,11 @@ from hookline.errors import Rejected, Unavailable, Unparseable
 from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
 from hookline.ingress.alarms import Alarms
+from hookline.ingress.parser import named, typed
 from hookline.ingress.schemes import Headers, Kept, Received, Verified
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
+from hookline.peek import LARGE
 from hookline.starts import asked_for
 from hookline.store import deliveries, runs, signals
 from hookline.store.commit import GroupCommit
@@ -44,9 +46,6 @@ two take turns, and a third of the rate is lost.
 """
 
 NOTHING = bindings.Bound((), ())
-
-LARGE = 262_144
-"""Bytes; a larger body is examined in a thread, so that the loop goes on serving the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ class Intake:
     def __init__(self, app: App, database: Database, *, timeout: float) -> None:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
+        self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
         self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
             database, partial(_write, Alarms(app.latest)), name="intake", limit=BATCH
         )
@@ -123,9 +123,13 @@ class Intake:
         return receipt
 
     async def examined(self, source: Source, received: Received) -> tuple[NewDelivery, Pong | None]:
-        """What `received` is and what it would start; nothing is written. Raises `Rejected`."""
+        """What `received` is and what it would start; nothing is written. Raises `Rejected`.
+
+        A large body is examined in a thread, so that the loop goes on serving the others.
+        """
         if len(received.body) > LARGE:
-            return await asyncio.to_thread(examine, source, received, self._jobs)
+            async with self._large:
+                return await asyncio.to_thread(examine, source, received, self._jobs)
         return examine(source, received, self._jobs)
 
     async def start(self, trigger: Trigger) -> tuple[UUID, bool]:
@@ -153,11 +157,18 @@ class Intake:
         return told
 
     async def _committed(self, item: NewDelivery | NewRun | NewSignal) -> Stored | UUID | Sent:
+        future = self._commit.submit(item)
+        giving_up = asyncio.get_running_loop().call_later(self._timeout, _give_up, future)
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._commit.submit(item)
-        except TimeoutError:
-            raise Unavailable("Postgres did not commit in time") from None
+            return await future
+        finally:
+            giving_up.cancel()
+
+
+def _give_up(future: asyncio.Future[Any]) -> None:
+    """Whoever writes leaves out what nobody waits for any more."""
+    if not future.done():
+        future.set_exception(Unavailable("Postgres did not commit in time"))
 
 
 async def _write(
@@ -203,22 +214,26 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     bound = NOTHING
     events: tuple[Event, ...] = ()
     subject: str | None = None
+    told: bytes | None = None
     reason: str | None = None
     pong: Pong | None = None
     try:
-        identity = source.parser.identify(verified)
+        identity = named(source.parser.identify(verified))
         parsed = source.parser.parse(verified)
         pong = parsed if isinstance(parsed, Pong) else None
-        happened = () if isinstance(parsed, Pong) else tuple(parsed)
+        told_of = () if isinstance(parsed, Pong) else parsed
+        happened = tuple(typed(each) if isinstance(each, Event) else each for each in told_of)
         subject = bindings.subject(happened)
         bound = bindings.bind(happened, jobs, id_, verified.body)
         reason = bound.problem
         if reason is None:
             events = tuple(each for each in happened if isinstance(each, Event))
+            told = bindings.envelopes(events, verified.body)
             status = "accepted" if bound.runs else "ignored"
-    except Unparseable as error:
-        reason = str(error)[:500]
+    except (Unparseable, Rejected) as error:  # of a header that comes twice
+        bound, events, reason = NOTHING, (), str(error)[:500]
     except Exception as error:  # noqa: BLE001 - the delivery is kept, whatever its parser did
+        bound, events = NOTHING, ()
         telemetry.log.exception("parser.failed", source=source.name, delivery=id_)
         reason = f"the parser failed: {type(error).__name__}"
     return (
@@ -232,7 +247,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
             secret=verified.secret,
             headers=_kept(verified),
             body=verified.body,
-            events=bindings.envelopes(events, verified.body),
+            events=told,
             types=bindings.lineage(events),
             mixed=identity is not None and not all(is_or_under(each.type, identity.type) for each in events),
             bindings=msgspec.json.encode(bound.verdicts),

@@ -7,11 +7,14 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
-from hookline.errors import ConfigurationError
+from hookline.errors import ConfigurationError, Unparseable
 from hookline.events import Event, Identity, Pong, Trigger
 from hookline.ingress.schemes import Headers, Scheme, Verified
 
 GROUP = "hookline.parsers"
+LONGEST = 500
+"""Characters of a key or a type, at most."""
+
 REQUIRED = ("scheme", "content_types", "identify", "parse", "headers_for")
 
 
@@ -47,6 +50,24 @@ class Welcoming(Protocol):
 
     def welcome(self, headers: Headers) -> dict[str, str]:
         """The headers that answer it."""
+
+
+def named(identity: Identity) -> Identity:
+    """`identity`, if its words can be stored and shown; raises `Unparseable`."""
+    for what in (identity.key, identity.type):
+        _check_word(what)
+    return identity
+
+
+def typed(event: Event) -> Event:
+    """`event`, if its type can be stored and shown; raises `Unparseable`."""
+    _check_word(event.type)
+    return event
+
+
+def _check_word(word: str) -> None:
+    if not word.isprintable() or len(word) > LONGEST:
+        raise Unparseable(f"a key or a type is up to {LONGEST} printable characters, not {word[:50]!r}")
 
 
 @cache

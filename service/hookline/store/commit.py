@@ -63,12 +63,14 @@ class GroupCommit(Generic[Item, Result]):
                 if not self._pending:
                     await self._arrived.wait()
                     continue
-                batch = self._pending[: self._limit]
-                self._pending = self._pending[self._limit :]
-                await self._settle(batch)
+                await self._settle(self._taken())  # and keep none of it while there is nothing to do
         finally:
             if self._connection is not None:
                 self._connection.terminate()
+
+    def _taken(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+        return batch
 
     async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         """Write `batch`, or what is still wanted of it, however long Postgres is away."""

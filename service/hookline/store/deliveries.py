@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
@@ -11,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hookline.peek import LARGE
 from hookline.store import runs, waits
 from hookline.store.database import Connection, transaction
 from hookline.store.runs import NewRun
@@ -131,19 +134,23 @@ select id, null::void from fresh
 
 KEEP = f"with {_FRESH} select id from fresh"  # noqa: S608 - a constant
 
+ALONE = {each: each.replace("$10::bytea[]", "array[$10::bytea]") for each in (STORE, KEEP)}
+"""The same for one large delivery: in an array its body would be copied once more, and the loop stands meanwhile."""
+
 FIRST = f"""
-select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason, deliveries.body = wanted.body as same,
-       deliveries.body <> wanted.body and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, body, secret)
+select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason,
+       sha256(deliveries.body) = wanted.digest as same,
+       sha256(deliveries.body) <> wanted.digest and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, digest, secret)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
  where conflict_of is null
 """  # noqa: S608 - a constant
 
 BESIDE = """
 select wanted.id as wanted, deliveries.id
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, body)
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, digest)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
-   and sha256(deliveries.body) = sha256(wanted.body)
+   and sha256(deliveries.body) = wanted.digest
  where conflict_of is not null
 """
 
@@ -187,9 +194,13 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
     Args:
         alarm: what starts along with what is stored quarantined, or as a conflict; once, however often that comes.
     """
+    alone = next((at for at, each in enumerate(new) if len(each.body) > LARGE), None)
+    if alone is not None and len(new) > 1:
+        parts = (new[:alone], new[alone : alone + 1], new[alone + 1 :])
+        return [stored for part in parts if part for stored in await store(connection, part, alarm)]
     wanted = _starting(new, alarm)
     async with runs.filling(connection, wanted):
-        rows = await connection.fetch(STORE, *_columns(new), *runs.columns(wanted), *_types(new))
+        rows = await connection.fetch(_fit(STORE, new), *_columns(new), *runs.columns(wanted), *_types(new))
         stored = {row["id"] for row in rows}
         fresh = [each for each in new if each.id in stored]
         there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
@@ -210,7 +221,7 @@ def _starting(new: Iterable[NewDelivery], alarm: Alarm) -> list[NewRun]:
 async def _store_again(connection: Connection, repeated: Sequence[NewDelivery], alarm: Alarm) -> dict[UUID, Stored]:
     """What becomes of deliveries whose source and key, or whose id, are there already."""
     secrets = [each.secret for each in repeated]
-    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *_identifying(repeated), secrets)}
+    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *await _identifying(repeated), secrets)}
     again = {
         each.id: under(each, firsts[each.id]["id"])
         for each in repeated
@@ -236,7 +247,7 @@ async def _store_again(connection: Connection, repeated: Sequence[NewDelivery], 
 CONFLICT = "another body came under the same key before"
 
 
-def _columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+def _columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
     return (
         [each.id for each in new],
         [each.source for each in new],
@@ -247,7 +258,7 @@ def _columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
         [each.reason for each in new],
         [each.secret for each in new],
         [each.headers for each in new],
-        [each.body for each in new],
+        new[0].body if _is_large(new) else [each.body for each in new],
         [each.events for each in new],
         [each.mixed for each in new],
         [each.bindings for each in new],
@@ -256,14 +267,24 @@ def _columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
     )
 
 
+def _is_large(new: Sequence[NewDelivery]) -> bool:
+    return len(new) == 1 and len(new[0].body) > LARGE
+
+
+def _fit(statement: str, new: Sequence[NewDelivery]) -> str:
+    return ALONE[statement] if _is_large(new) else statement
+
+
 def _types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
     """Which types of events somebody may wait for each delivery has, if it has events."""
     happened = [each for each in new if each.events is not None]
     return [each.id for each in happened], [msgspec.json.encode((*each.types, waits.ANY)) for each in happened]
 
 
-def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
-    return [e.id for e in new], [e.source for e in new], [e.key for e in new], [e.body for e in new]
+async def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    """What is asked of those whose key is there; a digest goes for the body, which may be large."""
+    digests = await asyncio.to_thread(lambda: [hashlib.sha256(each.body).digest() for each in new])
+    return [e.id for e in new], [e.source for e in new], [e.key for e in new], digests
 
 
 async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> None:
@@ -290,8 +311,9 @@ async def _keep_beside(
     kept = [
         replace(each, status="conflict", reason=CONFLICT, conflict_of=firsts[each.id]["id"], runs=()) for each in other
     ]
-    await connection.execute(KEEP, *_columns(kept))
-    rows = await connection.fetch(BESIDE, *_identifying(other))
+    for each in kept:
+        await connection.execute(_fit(KEEP, [each]), *_columns([each]))
+    rows = await connection.fetch(BESIDE, *await _identifying(other))
     ids = {row["wanted"]: row["id"] for row in rows}
     return {each.id: under(each, ids[each.id]) for each in kept}
 

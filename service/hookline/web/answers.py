@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import base64
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import asyncpg
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from hookline import codec
+from hookline.peek import LARGE
 from hookline.store.views import Insight
 
 
 def json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`content` as a JSON response; ids and times are written as text."""
     return Response(msgspec.json.encode(content), status, headers, "application/json")
+
+
+def with_body(told: Mapping[str, object], body: bytes) -> Response:
+    """`told` as a JSON response, with `body` as a text, or else under `body_base64`; a large one goes out in parts."""
+    written = _written(told, body)
+    if len(body) <= LARGE:
+        return Response(b"".join(written), media_type="application/json")
+    return StreamingResponse(written, media_type="application/json")
+
+
+def _written(told: Mapping[str, object], body: bytes) -> Iterator[bytes]:
+    yield msgspec.json.encode(told)[:-1]
+    try:
+        for _ in codec.texts(body):
+            pass
+    except UnicodeDecodeError:
+        yield b',"body_base64":"'
+        for start in range(0, len(body), 3 * codec.PART):
+            yield base64.b64encode(body[start : start + 3 * codec.PART])
+    else:
+        yield b',"body":"'
+        for text in codec.texts(body):
+            yield msgspec.json.encode(text)[1:-1]
+    yield b'"}'
 
 
 def page(name: str, rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
@@ -28,10 +55,10 @@ def run_with_data(row: asyncpg.Record, journal: Iterable[asyncpg.Record]) -> dic
     body, event = told.pop("body"), told.pop("event")
     return told | {
         "event": None if event is None else {k: v for k, v in msgspec.json.decode(event).items() if k != "fields"},
-        "input": _raw(body if told["input"] is None else told["input"]),
-        "output": _raw(told["output"]),
-        "error": _raw(told["error"]),
-        "journal": [dict(each) | {"output": _raw(each["output"]), "error": _raw(each["error"])} for each in journal],
+        "input": raw(body if told["input"] is None else told["input"]),
+        "output": raw(told["output"]),
+        "error": raw(told["error"]),
+        "journal": [dict(each) | {"output": raw(each["output"]), "error": raw(each["error"])} for each in journal],
     }
 
 
@@ -79,6 +106,6 @@ def why(row: asyncpg.Record, insight: Insight) -> str:
     return f"it has {state}"
 
 
-def _raw(stored: bytes | None) -> msgspec.Raw | None:
+def raw(stored: bytes | None) -> msgspec.Raw | None:
     """JSON as it is stored, to the letter."""
     return None if stored is None else msgspec.Raw(stored)

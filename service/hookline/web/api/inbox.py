@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Collection
 from time import monotonic
 from typing import Annotated, Any
@@ -123,8 +122,9 @@ class Inbox:
         if found is None:
             raise Problem(404, "there is no such delivery")
         row, started = found
-        told = dict(row) | {name: _decoded(row[name]) for name in ("headers", "bindings", "events")}
-        return answers.json(told | _body(told.pop("body")) | {"runs": [dict(each) for each in started]})
+        told = dict(row) | {name: answers.raw(row[name]) for name in ("headers", "bindings", "events")}
+        body = told.pop("body")
+        return answers.with_body(told | {"runs": [dict(each) for each in started]}, body)
 
     async def replay(self, request: Request, body: Replay) -> Response:
         """`POST /api/deliveries/{id}/replay`: take it in again, through today's parser and jobs.
@@ -173,26 +173,12 @@ def _no_cursor() -> Problem:
 
 def _whole(row: asyncpg.Record, runs: Collection[asyncpg.Record]) -> dict[str, Any]:
     """A delivery as it came, and the runs that its events have started, for whoever goes on with it."""
-    told = dict(row) | {name: _raw(row[name]) for name in ("headers", "bindings")}
+    told = dict(row) | {name: answers.raw(row[name]) for name in ("headers", "bindings")}
     return told | {
         "body_base64": told.pop("body"),
         "runs": [
-            {name: value for name, value in each.items() if name != "delivery_id"} | {"input": _raw(each["input"])}
+            {name: value for name, value in each.items() if name != "delivery_id"}
+            | {"input": answers.raw(each["input"])}
             for each in runs
         ],
     }
-
-
-def _raw(stored: bytes | None) -> msgspec.Raw | None:
-    return None if stored is None else msgspec.Raw(stored)
-
-
-def _decoded(given: bytes | None) -> Any:
-    return None if given is None else codec.decode(given)
-
-
-def _body(body: bytes) -> dict[str, str]:
-    try:
-        return {"body": body.decode()}
-    except UnicodeDecodeError:
-        return {"body_base64": base64.b64encode(body).decode("ascii")}

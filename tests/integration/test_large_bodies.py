@@ -1,0 +1,101 @@
+"""Large bodies: they do all that small ones do, beside them, and nothing of them stays in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import weakref
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from tests.support import PUSH, Site, on_site
+
+from hookline import App, Context, Event
+from hookline.peek import INTRICATE, LARGE
+from hookline.store.commit import GroupCommit
+from hookline.store.database import Connection, Database
+from hookline_parsers import github
+
+
+def large(**told: Any) -> bytes:
+    """A push of more than a megabyte."""
+    files = [{"added": [f"src/{number}.py"], "message": "é\U0001f600\n\"'\\"} for number in range(20_000)]
+    return json.dumps(json.loads(PUSH) | {"commits": files} | told, ensure_ascii=False).encode()
+
+
+@pytest.fixture
+async def site(dsn: str) -> AsyncIterator[Site]:
+    app = App()
+
+    @app.job(on=github.push(branches=["main"], paths=["src/1999?.py"]), scope="{repository}")
+    async def count(ctx: Context, event: Event) -> int:
+        return len(event.data["commits"])
+
+    @app.job(on=github.push(paths=["docs/**"]))
+    async def never(ctx: Context, event: Event) -> None: ...
+
+    async with on_site(app, dsn) as found:
+        yield found
+
+
+async def test_a_large_delivery_is_stored_told_again_shown_replayed_and_run(site: Site) -> None:
+    body = large()
+    assert len(body) > 4 * LARGE
+    first, small, again = await asyncio.gather(
+        site.push("guid-1", body), site.push("guid-2"), site.push("guid-1", body)
+    )
+    told, also = sorted((first.json(), again.json()), key=lambda each: str(each["status"]))
+    assert (told["status"], also["status"], small.json()["status"]) == ("accepted", "duplicate", "accepted")
+    assert (told["delivery"], told["runs"]) == (also["delivery"], also["runs"])
+
+    other = await site.push("guid-1", large(forced=True))
+    assert other.json()["status"] == "conflict"
+    assert (await site.push("guid-1", large(forced=True))).json()["delivery"] == other.json()["delivery"]
+
+    shown = (await site.client.get(f"/api/deliveries/{told['delivery']}")).json()
+    assert shown["body"].encode() == body
+    assert [each["verdict"] for each in shown["bindings"]] == ["matched", "filtered"]
+    assert [each["id"] for each in shown["runs"]] == told["runs"]
+
+    replay = await site.client.post(f"/api/deliveries/{told['delivery']}/replay", json={"id": str(uuid4())})
+    assert replay.json()["status"] == "accepted"
+    async with site.house.replica():
+        for run in (*told["runs"], *replay.json()["runs"]):
+            await site.house.watch.ended(run)
+            assert (await site.house.read(run))["output"] == b"20000"
+
+
+async def test_a_large_delivery_that_nobody_can_read_is_kept_and_shown_as_it_came(site: Site) -> None:
+    intricate = large(more="@").replace(b'"@"', b"[" + b"{}," * (INTRICATE[b"{"] + 1) + b"{}]")
+    for guid, body in (("guid-1", large() + b"\xff"), ("guid-2", intricate)):
+        told = (await site.push(guid, body)).json()
+        assert told["status"] == "quarantined"
+        assert (await site.push(guid, body)).json()["status"] == "duplicate"
+        shown = (await site.client.get(f"/api/deliveries/{told['delivery']}")).json()
+        kept = base64.b64decode(shown["body_base64"]) if "body_base64" in shown else shown["body"].encode()
+        assert kept == body
+    assert "not to be read" in told["reason"]
+
+
+class Thing:
+    """Something to be written."""
+
+
+async def test_what_has_been_written_is_not_kept_until_there_is_more(dsn: str) -> None:
+    async def write(_: Connection, things: Sequence[Thing], __: bool) -> list[int]:
+        return [1 for _ in things]
+
+    async with Database(dsn) as database:
+        commit: GroupCommit[Thing, int] = GroupCommit(database, write, name="test")
+        writing = asyncio.create_task(commit.run())
+        thing = Thing()
+        gone = weakref.ref(thing)
+        assert await commit.submit(thing) == 1
+        del thing
+        assert await commit.submit(Thing()) == 1
+        assert gone() is None
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
