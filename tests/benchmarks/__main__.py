@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, runs, styles, waits, webhooks
+from tests.benchmarks import idle, large, runs, styles, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -19,6 +19,8 @@ BENCHMARKS = {
     "runs": runs.three_steps,
     "drain": runs.no_ops,
     "webhooks": webhooks.signed_pushes,
+    "examine": webhooks.examined_pushes,
+    "large": large.large_bodies,
     "idle": idle.queries,
     "latency": idle.enqueue_to_start,
     "signals": waits.delivered_signals,
