@@ -171,11 +171,14 @@ def states(rows: Sequence[asyncpg.Record]) -> list[str]:
 class Site:
     """A House that answers over HTTP: `client` asks it, `dial` talks to its socket."""
 
-    def __init__(self, house: House, client: httpx.AsyncClient, port: int, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, house: House, client: httpx.AsyncClient, port: int, routes: Sequence[BaseRoute], server: Server
+    ) -> None:
         self.house = house
         self.client = client
         self.routes = routes
         self._port = port
+        self.server = server
 
     async def dial(self, *parts: bytes, hang_up: bool = False) -> bytes:
         """What it answers to raw bytes, until it closes the connection or has sent one whole answer."""
@@ -220,7 +223,7 @@ async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: 
         serving = asyncio.create_task(server.run())
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                yield Site(house, client, port, answering.routes)
+                yield Site(house, client, port, answering.routes, server)
         finally:
             server.stop()
             await serving

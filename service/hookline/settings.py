@@ -50,6 +50,8 @@ class Settings(BaseModel):
     body_timeout: float = Field(10.0, gt=0, description="Seconds that a body may take to arrive.")
     max_in_flight: int = Field(1000, ge=1, description="Requests with a body that are taken in at once.")
     max_in_flight_bytes: int = Field(268_435_456, ge=1024, description="Bytes of all their bodies together.")
+    max_streams: int = Field(2000, ge=1, description="Streams of events that one process sends at once.")
+    events_kept: int = Field(86_400, ge=60, description="Seconds that a stream can be resumed after.")
     intake_timeout: float = Field(5.0, gt=0, description="Seconds that Postgres has to commit a delivery.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="JSON for machines, console for people.")

@@ -156,6 +156,9 @@ COMMIT_SIZE = Metric("commit.size", "gauge", "items", ("writer",), "What the las
 COMMIT_TIME = Metric("commit.time", "timing", "ms", ("writer",), "One group commit.")
 WORKER_LOSSES = Metric("workers.lost", "counter", "workers", (), "Declared dead by a watchdog.")
 LEASE_SLACK = Metric("lease.slack", "gauge", "s", (), "What was left of the lease when it was renewed.")
+STREAMS = Metric("streams.open", "gauge", "streams", (), "Streams of events that are being sent.")
+STREAMS_DROPPED = Metric("streams.dropped", "counter", "streams", (), "Ended because their client took too long.")
+STREAMS_LAG = Metric("streams.lag", "gauge", "s", (), "From an event to its being sent, by the clocks of both.")
 
 METRICS: Final[tuple[Metric, ...]] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 

@@ -49,10 +49,10 @@ async def nothing(ctx: Context, x: int) -> None: ...
 async def three_steps(dsn: str) -> list[Measured]:
     """3-step runs per second."""
     async with fresh(dsn, "bench_steps") as own, Database(own) as database:
-        await _fill(database, "steps")
+        await fill(database, "steps")
         rate, also = await _drain(database, own)
     async with fresh(dsn, "bench_floor") as own, Database(own) as database:
-        await _fill(database, "steps")
+        await fill(database, "steps")
         floor = await _bare_loop(database)
     return [Measured("3-step runs", rate, "/s", "2,000 /s, ratio 0.5", floor, also)]
 
@@ -60,12 +60,12 @@ async def three_steps(dsn: str) -> list[Measured]:
 async def no_ops(dsn: str) -> list[Measured]:
     """Runs without steps per second."""
     async with fresh(dsn, "bench_drain") as own, Database(own) as database:
-        await _fill(database, "nothing")
+        await fill(database, "nothing")
         rate, also = await _drain(database, own)
     return [Measured("no-op runs drained", rate, "/s", "4,000 /s", None, also)]
 
 
-async def _fill(database: Database, job: str) -> None:
+async def fill(database: Database, job: str) -> None:
     async with database.session() as connection:
         for _ in range(0, RUNS, 1000):
             async with connection.transaction():

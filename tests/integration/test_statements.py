@@ -19,6 +19,7 @@ from hookline.store import (
     claims,
     control,
     due,
+    events,
     feed,
     inbox,
     overview,
@@ -78,6 +79,9 @@ HOT = {
     "look back": (waits.LOOK_BACK, (datetime.now(UTC), uuid7(), ["github.push"], 100), "deliveries_type"),
     "arrived": (reconciling.ARRIVED, ("github", ["guid"]), "deliveries_key"),
     "last pass": (reconciling.LAST, ("job0",), "runs_job"),
+    "events that follow": (events.FOLLOWING, (0, 500), "run_events_pkey"),
+    "old events": (events.RETIRE, (3600.0, 5000), "run_events_pkey"),
+    "events of a run": (events.OF_RUN, (uuid7(), ["failed"]), "run_events_run"),
     "existing": (runs.EXISTING, ([uuid7()], ["job0"], ["k"], [None], [None], ["c"]), "runs_idempotency"),
 }
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from hookline import telemetry
 from hookline.engine.ledger import Ledger
 from hookline.errors import NonDeterminism
-from hookline.jobs.call import Call
+from hookline.jobs.call import Call, Stream
 from hookline.store.claims import Claim
 from hookline.store.journal import Outcome, Record
 
@@ -136,6 +136,10 @@ class Journal:
         await self._ledger.record(
             self.record(call, state, attempt, output=output, error=error, pause=pause, elapsed=elapsed)
         )
+
+    def publish(self, call: Stream) -> asyncio.Future[None]:
+        """Have what `call` publishes committed, before all that is recorded from now on."""
+        return self._ledger.publish(self.record(call, "succeeded", output=call.data))
 
     def record(
         self, call: Call, state: Outcome, attempt: int = 1, *, output: bytes | None = None,

@@ -72,6 +72,10 @@ class Ledger:
         self._notes.pop((record.run, record.key), None)
         await self._commit.submit(record)
 
+    def publish(self, record: Record) -> asyncio.Future[None]:
+        """Have `record` committed behind all that was handed in before, and no later than what comes after."""
+        return self._commit.submit(record)
+
     async def finish(self, finish: Finish) -> None:
         """Commit how a run is given up."""
         await self._commit.submit(finish)

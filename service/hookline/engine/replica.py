@@ -16,6 +16,7 @@ from hookline.engine.heartbeat import Heartbeat
 from hookline.engine.ledger import Ledger
 from hookline.engine.scheduler import Scheduler
 from hookline.engine.services import Services
+from hookline.engine.sweeper import Sweeper
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import LeaseLost, Unavailable
 from hookline.learning import learn
@@ -105,11 +106,12 @@ class Replica:
             self._database, worker, settings.lease, lambda: engine.running, engine.control
         )
         watchdog = Watchdog(self._database, app.latest, settings.lease, settings.max_losses)
+        sweeper = Sweeper(self._database, settings.events_kept)
         try:
             async with asyncio.TaskGroup() as together:
                 around = [
                     together.create_task(each.run(), name=type(each).__name__.lower())
-                    for each in (ledger, scheduler, heartbeat, watchdog)
+                    for each in (ledger, scheduler, heartbeat, watchdog, sweeper)
                 ]
                 working = together.create_task(engine.run(), name="engine")
                 stopping = together.create_task(self._stopping.wait(), name="stop")

@@ -14,9 +14,8 @@ from hookline.engine import patterns
 from hookline.engine.scrub import scrub_requested
 from hookline.store import due, waits
 from hookline.store.database import AWAY, Connection, Database
+from hookline.store.signals import CHANNEL
 from hookline.timetable import Timetable
-
-CHANNEL = "hookline"
 
 BRIEFLY = 0.02
 """Seconds until it looks again when something has just been due: another replica may have it in hand."""

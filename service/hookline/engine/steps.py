@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from concurrent.futures import Executor
 from time import perf_counter
 from typing import Any
@@ -13,13 +14,16 @@ from hookline.engine import decide
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
 from hookline.errors import NotDone, Paused
-from hookline.jobs.call import Note, Skip
+from hookline.jobs.call import Note, Skip, Stream
 from hookline.jobs.current import CURRENT, CurrentStep
 from hookline.jobs.step import Poll, StepCall, as_step
 from hookline.store.journal import Record
 
 MOST_OUTPUT = 64 * 1024 * 1024
 """Bytes that what a step returns may have, as JSON."""
+
+MOST_UNCOMMITTED = 32
+"""What one run has published and is not committed yet, at most; to publish more it waits."""
 
 
 class Steps:
@@ -34,6 +38,7 @@ class Steps:
         self._parking = parking
         self._threads = threads
         self._loop = asyncio.get_running_loop()
+        self._published: deque[asyncio.Future[None]] = deque()
         self._current: dict[CurrentStep, tuple[StepCall, asyncio.Timeout | None]] = {}
 
     def cancel(self) -> None:
@@ -138,6 +143,14 @@ class Steps:
         await self._journal.commit(call, "succeeded", output=output)
         return value
 
+    async def stream(self, call: Stream, _record: Record | None) -> None:
+        """Hand in what is published, and go on: nothing that comes behind it is committed without it."""
+        publishing = self._journal.publish(call)
+        publishing.add_done_callback(_tell_if_refused)
+        self._published.append(publishing)
+        if len(self._published) > MOST_UNCOMMITTED:
+            await asyncio.wait((self._published.popleft(),))
+
     async def skip(self, call: Skip, _record: Record | None) -> None:
         """Tell that something is not done."""
         self._journal.note(call, "succeeded", output=codec.encode({"why": call.why}))
@@ -220,6 +233,11 @@ class Steps:
         telemetry.STEP_TIME.time(took, job=self._journal.claim.job, step=call.step.name, outcome=outcome)
         if outcome != "retried":
             telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))
+
+
+def _tell_if_refused(publishing: asyncio.Future[None]) -> None:
+    if not publishing.cancelled() and (error := publishing.exception()) is not None:
+        telemetry.log.warning("stream.refused", error=decide.summary(error))
 
 
 def _checkpoint(output: bytes | None) -> Any:

@@ -182,6 +182,21 @@ class Note(Call, frozen=True, kw_only=True):
         return self.returns.decode(output)
 
 
+class Stream(Call, frozen=True, kw_only=True):
+    """Tell those who watch the run something.
+
+    Args:
+        data: JSON.
+    """
+
+    kind: ClassVar[str] = "stream"
+
+    data: bytes
+
+    def read(self, output: bytes) -> None:
+        """Nothing: it is for those who watch."""
+
+
 class Skip(Call, frozen=True, kw_only=True):
     """Tell that something is not to be done, and why; follows from what is recorded, and is not kept by a retry."""
 

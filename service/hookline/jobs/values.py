@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from hookline import codec
 from hookline.codec import Typed
-from hookline.jobs.call import Note, Pending
+from hookline.jobs.call import Note, Pending, Stream
 from hookline.jobs.calls import Calls
 from hookline.jobs.step import check_name
+
+MOST_STREAMED = 64 * 1024
+"""Bytes that may be published at once, as JSON."""
 
 
 class Values(Calls):
@@ -39,6 +43,24 @@ class Values(Calls):
     def get_var(self, name: str, default: Any = None) -> Any:
         """What this run last set under `name`."""
         return self._variables.get(name, default)
+
+    def stream(self, data: Any) -> Pending[None]:
+        """Publish `data` to whoever follows this run, once, in the order of these calls.
+
+        This returns before it is committed, which it is no later than whatever the run does next. It is kept with the
+        run: who comes later, or again, is told all the same. Within a step there is `progress`.
+
+        Raises:
+            ValueError: it has over 64 KB of JSON, or is nothing that JSON can hold.
+
+        Example:
+            await ctx.stream({"done": number, "of": len(pages)})
+        """
+        encoded = codec.encode(data)
+        if len(encoded) > MOST_STREAMED:
+            raise ValueError(f"what is streamed at once has {len(encoded)} bytes of JSON; {MOST_STREAMED} is the most")
+        call = Stream(key=self._key("stream"), position=next(self._positions), data=encoded)
+        return Pending(self._performer.perform, call)
 
     def patched(self, name: str) -> bool:
         """Whether to take the new way: true for a run that gets here first, false for one that was past it already.

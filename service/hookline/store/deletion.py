@@ -69,6 +69,10 @@ STATEMENTS = (
                         where body_from = deliveries.id and runs.delivery_id = deliveries.id)
     """,
     """
+    update hookline.run_events set reason = null
+     where run_id = $1 and reason is not null and $2::json is not null
+    """,
+    """
     update hookline.runs set data_deletion = 'done', reason = null where id = $1 and $2::json is not null
     """,
 )

@@ -103,7 +103,11 @@ fresh as (
            as given ({_GIVEN})
      order by source, key
     on conflict do nothing
-    returning id
+    returning id, source, type, status, reason
+),
+told as (
+    insert into hookline.run_events (delivery_id, source, type, state, reason)
+    select id, source, type, status, reason from fresh
 )
 """  # noqa: S608 - a constant
 
@@ -155,12 +159,17 @@ select wanted.id as wanted, deliveries.id
 """
 
 RECONSIDER = """
-update hookline.deliveries
-   set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed,
-       bindings = given.bindings, subject = given.subject
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[], $7::json[], $8::text[])
-       as given (id, status, reason, type, events, mixed, bindings, subject)
- where deliveries.id = given.id and deliveries.status = 'quarantined'
+with again as (
+    update hookline.deliveries
+       set status = given.status, reason = given.reason, type = given.type, events = given.events, mixed = given.mixed,
+           bindings = given.bindings, subject = given.subject
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::json[], $6::bool[], $7::json[], $8::text[])
+           as given (id, status, reason, type, events, mixed, bindings, subject)
+     where deliveries.id = given.id and deliveries.status = 'quarantined'
+    returning deliveries.id, source, deliveries.type, deliveries.status, deliveries.reason
+)
+insert into hookline.run_events (delivery_id, source, type, state, reason)
+select id, source, type, status, reason from again
 """
 
 RUNS_OF = """

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hookline.store import events
 from hookline.store.database import Connection
 
 Outcome = Literal["started", "intent", "retrying", "waiting", "abandoned", "succeeded", "failed"]
@@ -69,7 +70,8 @@ on conflict (run_id, key) do update
 async def write(connection: Connection, records: Sequence[Record]) -> None:
     """Write `records`, of which no two have the same run and key, in a transaction that fenced the worker.
 
-    An outcome that is there already stays: it is ours, from a commit whose answer was lost.
+    An outcome that is there already stays: it is ours, from a commit whose answer was lost. What runs publish is told
+    to those who watch.
     """
     if records:
         await connection.execute(
@@ -87,6 +89,7 @@ async def write(connection: Connection, records: Sequence[Record]) -> None:
             [each.elapsed for each in records],
             [each.pause for each in records],
         )
+        await events.publish(connection, [(each.run, each.key) for each in records if each.kind == "stream"])
 
 
 READ = """

@@ -13,7 +13,10 @@ from hookline.store.database import Connection
 from hookline.store.journal import Record
 from hookline.store.states import TERMINAL
 
-WAKE = "select pg_notify('hookline', $1)"
+CHANNEL = "hookline"
+"""Where Postgres hints at what may be of interest."""
+
+WAKE = f"select pg_notify('{CHANNEL}', $1)"
 """A hint, one to a transaction: there is work (`due`), or a run of some worker is wanted (`control`)."""
 
 LOCK = "select id, state from hookline.runs where id = any($1) order by id for update"

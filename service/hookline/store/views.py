@@ -35,6 +35,7 @@ RUNS = f"select {_RUN} from hookline.runs"  # noqa: S608 - a constant
 async def runs(
     connection: Connection,
     *,
+    id_: UUID | None = None,
     job: str | None = None,
     scope: str | None = None,
     state: str | None = None,
@@ -45,6 +46,7 @@ async def runs(
     """The newest runs that fit, without their data; `before` is the last id of the page before."""
     clause, values = where(
         {
+            "id = {}": id_,
             "job = {}": job,
             "scope = {}": scope,
             "state = {}": state,
@@ -138,7 +140,7 @@ RECENT_CALLS = """
 select array_agg(key order by position, key) as keys
   from (select id from hookline.runs where job = $1 order by id desc limit $2) as recent
   join hookline.journal on run_id = id
- where kind <> 'var' and state <> 'abandoned'
+ where kind not in ('var', 'stream') and state <> 'abandoned'
  group by run_id order by run_id
 """
 

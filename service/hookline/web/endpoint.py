@@ -42,6 +42,7 @@ class Endpoint:
         shape: of the body of an answer.
         statuses: of answers that are no problems.
         refuses: the statuses of problems of its own.
+        media: the type of the body of an answer.
     """
 
     line: str
@@ -50,6 +51,7 @@ class Endpoint:
     shape: Any = dict[str, Any]
     statuses: tuple[int, ...] = (200,)
     refuses: tuple[int, ...] = ()
+    media: str = "application/json"
 
     @property
     def method(self) -> str:

@@ -128,7 +128,7 @@ def _responses(of: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
         problems |= OF_BODIES
     problems |= {status: OTHERS[status] for status in of.refuses}
     answered = {
-        str(status): {"description": _first(of.shape), "content": {MEDIA: {"schema": schemas[of.shape]}}}
+        str(status): {"description": _first(of.shape), "content": {of.media: {"schema": schemas[of.shape]}}}
         for status in of.statuses
     }
     schema = schemas[shapes.Problem]

@@ -26,6 +26,7 @@ from hookline.web.openapi import Document
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
+from hookline.web.stream import Feed
 from hookline.web.webhooks import Webhooks
 
 
@@ -58,7 +59,8 @@ def application(
     sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
     door = Door(keyring, sessions, inlet)
-    endpoints = table(app, settings, database, intake, register, gate, limits)
+    feed = Feed(database, settings.max_streams)
+    endpoints = table(app, settings, database, intake, register, feed, gate, limits)
     document = Document(endpoints)
     answering = Starlette(
         routes=[
@@ -81,10 +83,11 @@ def application(
                 settings,
                 database,
                 register,
-                Middleware(Guard, keyring=keyring, sessions=sessions, local=local, login=True),
+                Middleware(Guard, **who, login=True),
             ),
         ],
         exception_handlers=problems.HANDLERS,
     )
+    answering.state.feed = feed  # whose streams end when the server stops
     answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body
     return answering

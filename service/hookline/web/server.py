@@ -11,6 +11,10 @@ from starlette.applications import Starlette
 
 from hookline.errors import ConfigurationError
 from hookline.web.head import BoundedHead
+from hookline.web.stream import Feed
+
+UNSENT = 30_000
+"""Milliseconds after which a client that takes nothing of what it is sent counts as gone."""
 
 
 class Server(uvicorn.Server):
@@ -36,6 +40,7 @@ class Server(uvicorn.Server):
             )
         )
         self._listening = listening
+        self._feed: Feed = application.state.feed
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,14 +52,18 @@ class Server(uvicorn.Server):
         await self.serve([self._listening])
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Take no more connections, and end the streams, which would not end by themselves."""
         self.should_exit = True
+        self._feed.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on `host` and `port`; raises `ConfigurationError` if it cannot."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=False)
+        listening = socket.create_server((host, port), family=family, backlog=2048, reuse_port=False)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # where it is not, such a client keeps a full buffer
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT)
+    return listening

@@ -36,13 +36,23 @@ from hookline.web.api.shapes import (
 )
 from hookline.web.api.sources import Sources
 from hookline.web.api.steering import Steering
+from hookline.web.api.streams import Streams
 from hookline.web.api.tokens import Tokens
 from hookline.web.body import Gate, Limits
 from hookline.web.endpoint import Endpoint
+from hookline.web.frames import MEDIA_TYPE
+from hookline.web.stream import Feed
 
 
 def table(
-    app: App, settings: Settings, database: Database, intake: Intake, register: Register, gate: Gate, limits: Limits
+    app: App,
+    settings: Settings,
+    database: Database,
+    intake: Intake,
+    register: Register,
+    feed: Feed,
+    gate: Gate,
+    limits: Limits,
 ) -> Sequence[Endpoint]:
     """Every endpoint of the API; of two that fit a path the first one answers."""
     runs = Runs(database, intake)
@@ -55,6 +65,7 @@ def table(
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, Timetable(app.latest))
     access = Tokens(database)
+    streams = Streams(database, feed)
     return [
         Endpoint("GET /jobs", "viewer", listings.jobs, JobList),
         Endpoint("GET /jobs/{name}/graph", "viewer", listings.graph, Graph),
@@ -92,6 +103,8 @@ def table(
         Endpoint("GET /deliveries/feed", "viewer", inbox.feed),
         Endpoint("GET /deliveries/{id}", "viewer", inbox.show),
         Endpoint("POST /deliveries/{id}/replay", "operator", inbox.replay, Any, (200, 202), (409,)),
+        Endpoint("GET /stream", "viewer", streams.all, str, media=MEDIA_TYPE),
+        Endpoint("GET /runs/{id}/stream", "viewer", streams.one, str, (200, 204), (422,), media=MEDIA_TYPE),
         Endpoint("GET /tokens", "admin", access.list, TokenList),
         Endpoint("POST /tokens", "admin", access.make, NewToken, (201,), (409,)),
         Endpoint("DELETE /tokens/{id}", "admin", access.revoke),

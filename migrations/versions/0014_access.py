@@ -7,7 +7,7 @@ process died.
 
 from alembic import op
 
-revision = "0016"
+revision = "0014"
 down_revision = "0013"
 
 

@@ -1,0 +1,37 @@
+"""The sweeper: deletes events that are so old that nobody asks for them any more."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from hookline import telemetry
+from hookline.errors import Unavailable
+from hookline.store import events
+from hookline.store.database import Database
+
+EVERY = 30.0
+"""Seconds between two sweeps."""
+
+
+class Sweeper:
+    """Every replica runs one; they need not agree, since what one has deleted is not there for the others.
+
+    Args:
+        kept: seconds that events are kept.
+    """
+
+    def __init__(self, database: Database, kept: float) -> None:
+        self._database = database
+        self._kept = kept
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
+            try:
+                async with self._database.session() as connection:
+                    while await events.retire(connection, self._kept):
+                        pass
+            except Unavailable as error:
+                telemetry.log.warning("sweeper.not_swept", error=str(error))

@@ -1,0 +1,166 @@
+"""`/api/stream` and `/api/runs/{id}/stream`: what happens, told as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hookline.errors import Unavailable
+from hookline.store import events, inbox, views
+from hookline.store.database import Database
+from hookline.store.states import TERMINAL
+from hookline.web import answers, frames
+from hookline.web.api import parameters
+from hookline.web.api.parameters import Text
+from hookline.web.api.shapes import State
+from hookline.web.frames import EventStream, Filter, Told
+from hookline.web.problems import Problem
+from hookline.web.stream import Feed
+
+OF_RUN = frozenset({"run", "data"})
+
+END = "end"
+"""The id of the event that ends the stream of a run."""
+
+LONGEST_ID = 19
+"""Digits of a number that Postgres has, and one."""
+
+SNAPSHOT = 200
+"""The newest runs, and deliveries, that a snapshot tells of."""
+
+OLD = "what came since is not kept any more: load anew what you show"
+CUT = "the first events of this run are not kept any more: the run itself has all that it published"
+
+
+class StreamQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What is wanted of all that happens.
+
+    Args:
+        kind: `run`, `delivery`, or both, separated by a comma.
+        snapshot: whether to be told first what there is.
+    """
+
+    kind: Annotated[str, msgspec.Meta(pattern=r"^(run|delivery)(,(run|delivery))?$")] = "run,delivery"
+    run: UUID | None = None
+    job: Text | None = None
+    scope: Text | None = None
+    state: State | None = None
+    snapshot: bool = False
+
+
+class Streams:
+    """The routes of streams."""
+
+    def __init__(self, database: Database, feed: Feed) -> None:
+        self._database = database
+        self._feed = feed
+
+    async def all(self, request: Request, query: StreamQuery) -> Response:
+        """`GET /api/stream`: what becomes of runs and what comes in, told as it happens.
+
+        With `Last-Event-ID` it goes on behind that event.
+        """
+        wanted = Filter(frozenset(query.kind.split(",")), query.run, query.job, query.scope, query.state)
+        return await _begun(request, self._all(wanted, _last(request), shown=query.snapshot))
+
+    async def one(self, request: Request) -> Response:
+        """`GET /api/runs/{id}/stream`: what a run publishes and what becomes of it, from the beginning to its end."""
+        run = parameters.id_(request, "run")
+        if request.headers.get("last-event-id") == END:
+            return Response(status_code=204)  # which tells a browser not to ask again
+        return await _begun(request, self._one(run, _last(request)))
+
+    async def _all(self, wanted: Filter, after: int | None, *, shown: bool) -> AsyncGenerator[bytes]:
+        async with self._feed.open():
+            resumed = after if after is not None and await self._is_kept(after) else None
+            at = self._feed.position if resumed is None else resumed
+            yield frames.opening(at)
+            with suppress(Unavailable, events.Lost):  # the client asks again, and is told then
+                if after is not None and resumed is None:
+                    yield frames.event("reset", {"reason": OLD}, at)
+                if shown and resumed is None:
+                    at, content = await self._snapshot(wanted)
+                    yield frames.event("snapshot", content, at)
+                async with aclosing(self._told(wanted, at)) as each:
+                    async for told, reached in each:
+                        for piece in frames.pieces(told, reached):
+                            yield piece
+
+    async def _one(self, run: UUID, after: int | None) -> AsyncGenerator[bytes]:
+        async with self._database.session() as connection:
+            found = await events.of_run(connection, run)
+        if found is None:
+            raise Problem(404, f"there is no run {run}")
+        async with self._feed.open():
+            resumed = after if after is not None and await self._is_kept(after) else None
+            at = found["oldest"] if resumed is None else resumed
+            yield frames.opening(at)
+            if resumed is None and (after is not None or found["is_cut"]):
+                yield frames.event("reset", {"reason": CUT}, at)
+            if found["state"] in TERMINAL and (found["ended"] is None or found["ended"] <= at):
+                yield _end(run, found["state"])
+                return
+            with suppress(Unavailable, events.Lost):
+                async with aclosing(self._told(Filter(OF_RUN, run), at)) as each:
+                    async for told, reached in each:
+                        for piece in frames.pieces(told, reached):
+                            yield piece
+                        if told and told[-1].state in TERMINAL:
+                            yield _end(run, told[-1].state)
+                            return
+
+    async def _told(self, wanted: Filter, after: int) -> AsyncGenerator[tuple[list[Told], int]]:
+        """All that is wanted behind `after`, and up to which number; nothing now and then, as a sign of life."""
+        while after < self._feed.position:
+            told, after = await self._feed.past(wanted, after)
+            yield told, after
+        with self._feed.listening(wanted, after) as listener:
+            while True:
+                told = await listener.take()
+                if listener.is_over:  # then it may not have been given all up to where it stands
+                    return
+                yield told, listener.after
+
+    async def _snapshot(self, wanted: Filter) -> tuple[int, dict[str, Any]]:
+        """The newest of what is wanted, as the lists of the API tell it, and the number up to which it knows all."""
+        content: dict[str, Any] = {}
+        async with self._feed.turn() as connection:
+            at = await events.newest(connection)
+            if "run" in wanted.kinds:
+                runs = await views.runs(
+                    connection, id_=wanted.run, job=wanted.job, scope=wanted.scope, state=wanted.state, limit=SNAPSHOT
+                )
+                content |= answers.page("runs", [dict(row) for row in runs], SNAPSHOT)
+            if "delivery" in wanted.kinds and not wanted.asks_of_runs:
+                rows = await inbox.listed(connection, inbox.Filter(), limit=SNAPSHOT)
+                content["deliveries"] = [dict(row) for row in rows]
+        return at, content
+
+    async def _is_kept(self, after: int) -> bool:
+        async with self._database.session() as connection:
+            return await events.is_kept(connection, after)
+
+
+async def _begun(request: Request, sent: AsyncGenerator[bytes]) -> Response:
+    """The response that sends it, once it has begun well; of what a HEAD asks for there is nothing to begin."""
+    if request.method == "HEAD":
+        return Response(media_type=frames.MEDIA_TYPE)
+    return EventStream(await anext(sent), sent)
+
+
+def _last(request: Request) -> int | None:
+    """The number of the last event that the client was told; raises `Problem` 422."""
+    given = request.headers.get("last-event-id", "")
+    if given and not (given.isascii() and given.isdecimal() and len(given) < LONGEST_ID):
+        raise Problem(422, f"Last-Event-ID is the id of an event of this stream, not {given[:50]!r}")
+    return int(given) if given else None
+
+
+def _end(run: UUID, state: str | None) -> bytes:
+    return frames.event("end", {"id": run, "state": state}, END)

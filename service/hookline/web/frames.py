@@ -1,0 +1,141 @@
+"""Frames: what a stream sends, in the form of server-sent events, and the response that sends it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+Kind = Literal["run", "delivery", "data"]
+
+RETRY = 1000
+"""Milliseconds after which a client that was cut off asks again."""
+
+PIECE = 32 * 1024
+"""Bytes that are sent at once, about: what a slow client keeps in memory is a few of these."""
+
+MEDIA_TYPE = "text/event-stream"
+
+_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+
+
+class Told(Struct, frozen=True):
+    """An event, and how those who watch are told of it.
+
+    Args:
+        seq: its number.
+        frame: what is sent.
+    """
+
+    seq: int
+    kind: Kind
+    run: UUID | None
+    job: str | None
+    scope: str | None
+    state: str | None
+    frame: bytes
+
+
+class Filter(Struct, frozen=True):
+    """Which events somebody wants: of these kinds, and with what else is given."""
+
+    kinds: frozenset[str]
+    run: UUID | None = None
+    job: str | None = None
+    scope: str | None = None
+    state: str | None = None
+
+    @property
+    def asks_of_runs(self) -> bool:
+        """Whether it asks for anything that no delivery has."""
+        return any((self.run, self.job is not None, self.scope is not None, self.state))
+
+    @property
+    def anchor(self) -> tuple[str, object] | None:
+        """What an event must have, by which the few that may fit are found; `None` if all may."""
+        for name in ("run", "scope", "job"):
+            if (value := getattr(self, name)) is not None:
+                return name, value
+        return None
+
+    def fits(self, told: Told) -> bool:
+        """Whether this is wanted. What is asked of runs, no delivery has."""
+        return (
+            told.kind in self.kinds
+            and self.run in (None, told.run)
+            and self.job in (None, told.job)
+            and self.scope in (None, told.scope)
+            and self.state in (None, told.state)
+        )
+
+
+def told(row: asyncpg.Record, data: bytes | None) -> Told:
+    """The event in `row`; `data` is what a run published, JSON."""
+    kind: Kind = "delivery" if row["run_id"] is None else "run" if row["key"] is None else "data"
+    match kind:
+        case "delivery":
+            content = {"id": row["delivery_id"], "source": row["source"], "type": row["type"], "status": row["state"]}
+        case "run":
+            content = {"id": row["run_id"], "job": row["job"], "scope": row["scope"], "state": row["state"]}
+        case "data":
+            content = {"id": row["run_id"], "key": row["key"], "data": msgspec.Raw(data or b"null")}
+    if row["reason"] is not None:
+        content["reason"] = row["reason"]
+    frame = event(kind, content | {"at": row["at"]}, row["seq"])
+    return Told(row["seq"], kind, row["run_id"], row["job"], row["scope"], row["state"], frame)
+
+
+def event(name: str, content: Any, id_: int | str) -> bytes:
+    """An event, behind which a client that was cut off goes on by its id."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (str(id_).encode(), name.encode(), msgspec.json.encode(content))
+
+
+def opening(position: int) -> bytes:
+    """The beginning of a stream: where it stands, though nothing has happened yet."""
+    return b"retry: %d\nid: %d\n\n" % (RETRY, position)
+
+
+def beat(position: int) -> bytes:
+    """A sign of life, and of how far the client has been told everything; it dispatches nothing."""
+    return b": beat\nid: %d\n\n" % position
+
+
+def pieces(come: Sequence[Told], reached: int) -> Iterator[bytes]:
+    """What has come, which is all up to the number `reached`, in pieces that are sent at once; else a sign of life."""
+    if not come:
+        yield beat(reached)
+    piece: list[bytes] = []
+    size = 0
+    for each in come:
+        piece.append(each.frame)
+        size += len(each.frame)
+        if size >= PIECE:
+            yield b"".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield b"".join(piece)
+
+
+class EventStream(StreamingResponse):
+    """Sends `first` and all that `rest` yields, and closes that when it has ended, or the client is gone."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
+        super().__init__(rest, headers=_HEADERS, media_type=MEDIA_TYPE)
+        self._first = first
+        self._rest = rest
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it."""
+        async with aclosing(self._rest):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            async for piece in self._rest:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

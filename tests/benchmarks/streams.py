@@ -1,0 +1,90 @@
+"""What a thousand clients that watch cost the replica that serves them, and the runs that it executes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import process_time
+
+import psutil
+from tests.benchmarks.measured import Measured, fresh
+from tests.benchmarks.runs import RUNS, app, fill
+
+from hookline.engine.replica import Replica
+from hookline.ingress.intake import Intake
+from hookline.settings import Settings, load
+from hookline.store import migrate
+from hookline.store.database import Database
+from hookline.web.routes import application
+from hookline.web.server import Server, listen
+
+CLIENTS = 1000
+
+
+async def watched(dsn: str) -> list[Measured]:
+    """3-step runs per second while nobody watches, and while a thousand clients are sent every event."""
+    settings = load(log_level="error")
+    gc.set_threshold(20_000, 20, 50)  # as a process of hookline has it
+    found: list[Measured] = []
+    alone = 0.0
+    for clients in (0, CLIENTS):
+        async with fresh(dsn, f"bench_streams_{clients}") as own, Database(own) as database:
+            async with _serving(settings, database, clients) as watching:
+                before = _memory()
+                cpu = process_time()
+                rate = await _drain(settings, database)
+                cpu = process_time() - cpu
+                also = f"{cpu / RUNS * 1e6:.0f} us CPU a run, peak {_memory():.0f} MB, {before:.0f} MB before"
+            also += f"; {await watching}" if clients else ""
+        found.append(Measured(f"3-step runs, {clients} watch", rate, "/s", "as alone", alone or None, also))
+        alone = rate
+    return found
+
+
+async def _drain(settings: Settings, database: Database) -> float:
+    await fill(database, "steps")
+    replica = Replica(app, database, settings)
+    task = asyncio.create_task(replica.run())
+    async with database.session() as connection:
+        while await connection.fetchval("select exists (select from hookline.runs where finished_at is null)"):
+            await asyncio.sleep(0.2)
+        took = await connection.fetchval(
+            "select extract(epoch from max(finished_at) - min(started_at))::float8 from hookline.runs"
+        )
+    replica.stop()
+    await task
+    return RUNS / float(took)
+
+
+def _memory() -> float:
+    """Megabytes that this process holds."""
+    return psutil.Process().memory_info().rss / 1e6
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, database: Database, clients: int) -> AsyncIterator[asyncio.Future[str]]:
+    """This process's half of HTTP within the block, with clients of another process; then, what they saw."""
+    listening = listen("127.0.0.1", 0)
+    answering = application(
+        app, settings, database, Intake(app, database, timeout=10), {}, schema=migrate.known(), slack=None
+    )
+    server = Server(answering, listening, drain=5)
+    serving = asyncio.create_task(server.run())
+    seen: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    port = listening.getsockname()[1]
+    watchers = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.benchmarks.watchers", str(port), str(clients),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert watchers.stdout is not None
+    await watchers.stdout.readline()
+    try:
+        yield seen
+    finally:
+        out, _ = await watchers.communicate(b"\n")
+        seen.set_result(out.decode().strip())
+        server.stop()
+        await serving
