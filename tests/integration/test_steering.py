@@ -327,6 +327,38 @@ async def test_a_run_that_keeps_failing_is_paused_and_goes_on_by_itself_later(ds
         await house.watch.value("select state = 'succeeded' from hookline.runs where id = $1", run)
 
 
+async def test_what_was_made_up_for_is_retried_from_the_start_and_not_gone_on_behind(dsn: str) -> None:
+    app = App()
+    calls: list[str] = []
+
+    async def book() -> None:
+        calls.append("book")
+
+    async def release() -> None:
+        calls.append("release")
+
+    async def pay() -> None:
+        calls.append("pay")
+        if calls.count("pay") == 1:
+            raise Fatal("declined")
+
+    @app.job()
+    async def trip(ctx: Context, _: None) -> None:
+        await ctx.step(book)
+        ctx.compensate(release)
+        await ctx.step(pay)
+
+    async with on_site(app, dsn) as site, site.house.replica():
+        run = await site.house.finish("trip")
+        refused = await site.client.post(f"/api/runs/{run['id']}/retry", json={"skip": True})
+        assert refused.status_code == 409
+        assert "made up for" in refused.json()["detail"]
+        again = UUID((await site.client.post(f"/api/runs/{run['id']}/retry")).json()["id"])
+        await site.house.watch.ended(again)
+        assert (await site.house.read(again))["state"] == "succeeded"
+    assert calls == ["book", "pay", "release", "book", "pay"]
+
+
 async def test_a_failure_that_nobody_retries_can_wait_for_an_operator(dsn: str) -> None:
     app = App()
     broken = [True]

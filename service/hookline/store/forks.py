@@ -72,13 +72,15 @@ async def retry(connection: Connection, run: UUID, new: UUID, *, skip: bool = Fa
 
     Raises:
         LookupError: there is no such run.
-        IllegalTransition: it has not failed, and was not cancelled.
+        IllegalTransition: it has not failed, and was not cancelled; or what it would go on behind was made up for.
     """
     origin = await connection.fetchrow(ORIGIN, run)
     if origin is None:
         raise LookupError(f"no run {run}")
     if origin["state"] not in ("failed", "cancelled"):
         raise IllegalTransition(f"run {run} is {origin['state']}: only a failed or cancelled one can be retried")
+    if skip and origin["undone"]:
+        raise IllegalTransition(f"run {run} has made up for what it had done: it can only be retried from the start")
     place = (origin["job"], origin["scope"])
     async with transaction(connection):
         if skip:
