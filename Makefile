@@ -4,14 +4,23 @@ BIN := .venv/bin
 CONSTRAINTS := deploy/constraints.txt
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test lint bench storm screenshots clean
+.PHONY: demo test coverage lint bench storm screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
+# Those that kill processes have the machine to themselves; the others do not mind each other.
 test: .venv/ready
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest tests/cluster tests/browser
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/integration tests/unit
+endif
+
+coverage: .venv/ready
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=
 	$(BIN)/coverage report --format=total
 
 lint: .venv/ready

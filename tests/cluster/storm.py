@@ -48,14 +48,13 @@ class Delivery:
     """One webhook, which may be sent several times.
 
     Args:
-        key: under which it is to be stored; of one that nobody can read a digest of its body.
+        guid: under which it is to be stored, also if nobody can read it.
         event: in GitHub's words.
-        status: what it becomes, if no other body came under its key before.
+        status: what it becomes, if no other body came under its guid before.
         jobs: what it starts then.
     """
 
     guid: str
-    key: str
     event: str
     body: bytes
     status: str
@@ -73,7 +72,7 @@ class Delivery:
     @property
     def identity(self) -> tuple[str, bytes]:
         """What there is to be once."""
-        return self.key, sha256(self.body).digest()
+        return self.guid, sha256(self.body).digest()
 
 
 def storm(count: int, chance: Random) -> list[Delivery]:
@@ -101,14 +100,14 @@ def _delivery(guid: str, chance: Random) -> Delivery:
     }).encode()  # fmt: skip
     match kind:
         case "site":
-            return Delivery(guid, guid, "push", body, "accepted", ("build",))
+            return Delivery(guid, "push", body, "accepted", ("build",))
         case "told":
-            return Delivery(guid, guid, "push", body, "accepted", ("build", "tell"))
+            return Delivery(guid, "push", body, "accepted", ("build", "tell"))
         case "issues":
-            return Delivery(guid, guid, "issues", body, "quarantined")
+            return Delivery(guid, "issues", body, "quarantined")
         case "half":
-            return Delivery(guid, f"sha256:{sha256(body[:-1]).hexdigest()}", "push", body[:-1], "quarantined")
-    return Delivery(guid, guid, "push" if kind == "dev" else kind, body, "ignored")
+            return Delivery(guid, "push", body[:-1], "quarantined")
+    return Delivery(guid, "push" if kind == "dev" else kind, body, "ignored")
 
 
 class Sender:

@@ -66,7 +66,7 @@ async def test_every_delivery_is_stored_once_and_starts_its_runs_once_though_rep
     firsts = {row["key"]: row["id"] for row in rows if row["conflict_of"] is None}
     statuses = Counter(row["status"] for row in rows)
     print(f"{len(deliveries)} sends, {sender.broken} not answered 2xx; stored: {dict(statuses)}; {len(runs)} runs")
-    assert sum(statuses.values()) - statuses["conflict"] == len({each.key for each in deliveries})
+    assert sum(statuses.values()) - statuses["conflict"] == len({each.guid for each in deliveries})
 
     started: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
     for run in runs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
@@ -13,6 +13,8 @@ from tests.support import Site, on_site
 
 from hookline import App, Context, step
 from hookline.store import migrate
+
+NOWHERE = UUID(int=7)
 
 RUN_FIELDS = {
     "id", "job", "version", "scope", "state", "priority", "created_at", "started_at", "finished_at", "due_at",
@@ -126,9 +128,9 @@ async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "says"),
     [
-        ("GET", f"/api/runs/{uuid4()}", None, 404, "there is no run"),
+        ("GET", f"/api/runs/{NOWHERE}", None, 404, "there is no run"),
         ("GET", "/api/runs/xyz", None, 404, "there is no run 'xyz'"),
-        ("POST", f"/api/runs/{uuid4()}/cancel", None, 404, "there is no run"),
+        ("POST", f"/api/runs/{NOWHERE}/cancel", None, 404, "there is no run"),
         ("GET", "/api/runs?state=lost", None, 422, "state: Invalid enum value 'lost'; it is blocked or queued"),
         ("GET", "/api/runs?limit=1000", None, 422, "limit: Expected `int` <= 200"),
         ("GET", "/api/runs?cursor=x", None, 422, "cursor: Invalid UUID"),

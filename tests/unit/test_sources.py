@@ -175,7 +175,9 @@ def test_what_is_sealed_is_opened_by_any_key_and_only_for_what_it_was_sealed_for
     assert "hunter2" not in repr(vars(Seal([old])))
 
 
-@pytest.mark.parametrize("given", ["hunter2", base64.b64encode(b"k" * 16).decode(), f"{make_key()},hunter2"])
+@pytest.mark.parametrize(
+    "given", ["hunter2", base64.b64encode(b"k" * 16).decode(), f"{make_key()},hunter2"], ids=["text", "short", "second"]
+)
 def test_a_key_that_is_none_stops_the_start_and_is_not_told(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("HOOKLINE_ENCRYPTION_KEYS", given)
     with pytest.raises(ConfigurationError, match="HOOKLINE_ENCRYPTION_KEYS: a key is 32 bytes in base64") as caught:
