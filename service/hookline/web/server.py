@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
             )
         )
         self._listening = listening
-        self._feed: Feed = application.state.feed
+        self._feed: Feed | None = getattr(application.state, "feed", None)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,7 +54,8 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Take no more connections, and end the streams, which would not end by themselves."""
         self.should_exit = True
-        self._feed.close()
+        if self._feed is not None:
+            self._feed.close()
 
 
 def listen(host: str, port: int) -> socket.socket:
