@@ -265,6 +265,24 @@ async def test_as_many_runs_of_a_scope_as_its_limit_are_under_way_at_once_in_ord
     assert sorted(begun[:3]) == [0, 1, 2]
 
 
+async def test_a_run_that_is_paused_before_its_turn_keeps_nobody_out_who_came_before_it(dsn: str) -> None:
+    async with at_home(of(), dsn) as house:
+        runs_ = [await house.start("work", number) for number in range(3)]
+
+        async def states() -> list[str]:
+            return [(await house.read(run))["state"] for run in runs_]
+
+        async with house.database.session() as connection:
+            await control.pause(connection, runs_[0], no_hooks)
+            await control.pause(connection, runs_[1], no_hooks)
+            await control.resume(connection, runs_[0])
+            assert await states() == ["queued", "paused", "blocked"]
+            await control.cancel(connection, runs_[0], no_hooks)
+            assert await states() == ["cancelled", "paused", "blocked"]
+            await control.cancel(connection, runs_[1], no_hooks)
+            assert await states() == ["cancelled", "cancelled", "queued"]
+
+
 async def test_a_limit_that_is_raised_lets_those_in_who_waited(dsn: str) -> None:
     async with at_home(of(), dsn) as house:
         for number in range(4):

@@ -52,18 +52,21 @@ with entered as (
           from unnest($1::text[], $2::text[]) as wanted (job, scope)
           join hookline.scopes using (job, scope)
          cross join lateral (
+            select id, seq, row_number() over (order by seq) as place from (
+                select id, seq from hookline.runs
+                 where runs.job = wanted.job and runs.scope = wanted.scope and left(state, 1) = 'b'
+                 order by seq limit width
+            ) as first
+         ) as next
+         cross join lateral (
             select count(*) as many from (
                 select from hookline.runs
-                 where runs.job = wanted.job and runs.scope = wanted.scope
+                 where runs.job = wanted.job and runs.scope = wanted.scope and seq < next.seq
                    and state in ('queued', 'running', 'waiting', 'paused')
                  limit width
             ) as counted
-         ) as inside
-         cross join lateral (
-            select id from hookline.runs
-             where runs.job = wanted.job and runs.scope = wanted.scope and left(state, 1) = 'b'
-             order by seq limit width - inside.many
-         ) as next
+         ) as ahead
+         where width is null or place + ahead.many <= width
       ) as entering
      where runs.id = entering.id
     returning runs.id, job, scope, seq, due_at, rate
@@ -99,7 +102,11 @@ def _kept(terms: Terms) -> tuple[int | None, int | None, float | None]:
 
 
 async def promote(connection: Connection, scopes: Iterable[Scope]) -> None:
-    """Queue the first runs of each of `scopes`, locked before, in which there is room, when its rate allows it."""
+    """Queue the runs of each of `scopes`, locked before, that have few enough ahead of them, when its rate allows it.
+
+    Ahead of a run are those that came before it and have not ended, so that one that was paused before its turn came
+    keeps nobody out who was there before it.
+    """
     wanted = list(scopes)
     if not wanted:
         return
