@@ -142,7 +142,7 @@ async def test_a_state_that_nothing_leads_out_of_pauses(hookline: Serve) -> None
 
 
 async def test_no_more_runs_are_in_a_state_at_once_than_it_allows(hookline: Serve) -> None:
-    app, now, most = App(), 0, 0
+    app, now, most, two = App(), 0, 0, asyncio.Barrier(2)
     machine = Machine("m", data=dict[str, int], initial="a", terminal=["z"])
 
     @machine.state("a", to=["z"], limit=2)
@@ -150,7 +150,7 @@ async def test_no_more_runs_are_in_a_state_at_once_than_it_allows(hookline: Serv
         nonlocal now, most
         now += 1
         most = max(most, now)
-        await asyncio.sleep(0.002)
+        await two.wait()
         now -= 1
         return "z"
 
