@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,18 @@ async def test_whoever_guesses_has_to_wait(dsn: str) -> None:
         refused = await site.client.post("/login", json={"token": "r00t"})
         assert refused.status_code == 429
         assert 0 < int(refused.headers["retry-after"]) <= 61
+
+
+async def test_behind_a_proxy_each_is_known_by_an_address_of_its_own(dsn: str) -> None:
+    async with on_site(jobs(), dsn, tokens=["r00t"], trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
+        guesser, other = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "203.0.113.7, 203.0.113.8"}
+        for _ in range(10):
+            await site.client.post("/login", json={"token": "guess"}, headers=guesser)
+        assert (await site.client.post("/login", json={"token": "r00t"}, headers=guesser)).status_code == 429
+        assert (await site.client.post("/login", json={"token": "r00t"}, headers=other)).status_code == 200
+        await site.client.post("/api/jobs/order/runs", json={}, headers=ADMIN | other)
+        told = (await site.client.get("/api/audit", headers=ADMIN)).json()["audit"]
+    assert [each["address"] for each in told] == ["203.0.113.8"]
 
 
 async def test_every_change_is_told_to_the_audit_and_no_look_is(dsn: str) -> None:

@@ -85,7 +85,7 @@ def _arriving(client: Client, wanted: Mapping[str, str | None], here: str) -> It
                 _note(f"{refused}; trying again")
             told = told | {"deliveries": []}
             lost = True
-            time.sleep(pause)
+            time.sleep(pause)  # a service that is away tells nobody of its return
             pause = min(2 * pause, LONGEST_PAUSE)
         else:
             if lost:
@@ -137,7 +137,7 @@ class _Here:
             if not lost:
                 _note(f"{self.url} does not take it: {problem}; trying again")
             lost = True
-            time.sleep(pause)
+            time.sleep(pause)  # as long as it is away nothing is passed over
             pause = min(2 * pause, LONGEST_PAUSE)
 
 

@@ -24,6 +24,7 @@ from hookline.web import problems
 from hookline.web.access import Principal, Role
 from hookline.web.api import parameters
 from hookline.web.body import Inlet
+from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 
 Handler = Callable[..., Awaitable[Response]]
@@ -79,9 +80,11 @@ class Endpoint:
         declared: type[Struct] = get_type_hints(self.handler)[name]
         return declared
 
-    def route(self, database: Database, inlet: Inlet) -> Route:
+    def route(self, database: Database, inlet: Inlet, proxies: Proxies) -> Route:
         """As starlette serves it."""
-        answer = partial(self._answer, database=database, inlet=inlet, query=self.query, body=self.body)
+        answer = partial(
+            self._answer, database=database, inlet=inlet, proxies=proxies, query=self.query, body=self.body
+        )
         return Route(self.path, answer, methods=[self.method])
 
     async def _answer(
@@ -90,6 +93,7 @@ class Endpoint:
         *,
         database: Database,
         inlet: Inlet,
+        proxies: Proxies,
         query: type[Struct] | None,
         body: type[Struct] | None,
     ) -> Response:
@@ -99,7 +103,7 @@ class Endpoint:
         given: dict[str, Any] = {} if query is None else {"query": parameters.query(request, query)}
         if self.method == "GET":
             return await self.handler(request, **given)
-        async with _told(request, who, database) as tell:
+        async with _told(request, who, proxies.origin(request), database) as tell:
             if body is None:
                 response = await self.handler(request, **given)
             else:
@@ -110,9 +114,10 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def _told(request: Request, who: Principal, database: Database) -> AsyncIterator[Callable[[int], None]]:
+async def _told(
+    request: Request, who: Principal, address: str | None, database: Database
+) -> AsyncIterator[Callable[[int], None]]:
     """Tell the audit of a change before it is made, and then how it was answered; raises `Unavailable` before it."""
-    address = request.client.host if request.client else None
     path = request.scope["raw_path"].decode("latin-1")[:LONGEST_PATH]
     entry = Entry(uuid7(), who.name, who.role, address, request.method, path)
     async with database.session() as connection:

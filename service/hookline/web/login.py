@@ -13,6 +13,7 @@ from hookline import telemetry
 from hookline.web import answers
 from hookline.web.access import Keyring, digest_of
 from hookline.web.body import Inlet
+from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.sessions import Sessions
 
@@ -31,7 +32,8 @@ class LogIn(msgspec.Struct, forbid_unknown_fields=True):
 class Door:
     """The routes of logging in and out."""
 
-    def __init__(self, keyring: Keyring, sessions: Sessions, inlet: Inlet) -> None:
+    def __init__(self, keyring: Keyring, sessions: Sessions, inlet: Inlet, proxies: Proxies) -> None:
+        self._proxies = proxies
         self._keyring = keyring
         self._sessions = sessions
         self._inlet = inlet
@@ -39,7 +41,7 @@ class Door:
 
     async def enter(self, request: Request) -> Response:
         """`POST /login`: 200 with a session cookie; 401 for a token that is not good, 429 after many of these."""
-        address = request.client.host if request.client else ""
+        address = self._proxies.origin(request) or ""
         if wait := self._wait(address):
             raise Problem(429, "too many tokens were wrong: wait", headers={"Retry-After": str(wait)})
         async with self._inlet.json(request, LogIn) as given:

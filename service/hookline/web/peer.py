@@ -24,6 +24,11 @@ class Proxies:
         address = self._origin(request)
         return address is not None and _is_in(address, networks)
 
+    def origin(self, request: Request) -> str | None:
+        """Where `request` comes from, for people; `None` if nobody knows."""
+        address = self._origin(request)
+        return None if address is None else str(address)
+
     def _origin(self, request: Request) -> Address | None:
         """The last address that none of them has; if all are theirs the first; `None` if one on the way is none."""
         address = None if request.client is None else _address(request.client.host)

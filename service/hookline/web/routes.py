@@ -50,7 +50,8 @@ def application(
     """
     gate = Gate(settings.max_in_flight, settings.max_in_flight_bytes)
     limits = Limits(settings.max_body, settings.body_timeout)
-    webhooks = Webhooks(intake, register, gate, limits, Replies(database), Proxies(settings.trusted_proxies))
+    proxies = Proxies(settings.trusted_proxies)
+    webhooks = Webhooks(intake, register, gate, limits, Replies(database), proxies)
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     callbacks = Callbacks(database, intake, gate, limits)
@@ -58,7 +59,7 @@ def application(
     keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
     sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
-    door = Door(keyring, sessions, inlet)
+    door = Door(keyring, sessions, inlet, proxies)
     feed = Feed(database, settings.max_streams)
     endpoints = table(app, settings, database, intake, register, feed, gate, limits)
     document = Document(endpoints)
@@ -75,7 +76,7 @@ def application(
             Route("/logout", door.leave, methods=["POST"]),
             Mount(
                 "/api",
-                routes=[each.route(database, inlet) for each in endpoints],
+                routes=[each.route(database, inlet, proxies) for each in endpoints],
                 middleware=[Middleware(Guard, **who)],
             ),
             *pages.routes(
