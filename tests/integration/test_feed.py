@@ -20,7 +20,7 @@ from hookline.ingress.schemes import Received, Unsigned
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source
 from hookline.store import deliveries, feed
-from hookline.store.deliveries import NewDelivery
+from hookline.store.delivery import NewDelivery
 from hookline_parsers import generic, github
 
 PAST = "2026-01-01T00:00Z"

@@ -11,7 +11,7 @@ from hookline.events import Event
 from hookline.inbox import PREFIX
 from hookline.ingress import bindings
 from hookline.jobs.job import Job
-from hookline.store.deliveries import RAISED, NewDelivery
+from hookline.store.delivery import RAISED, NewDelivery
 from hookline.store.runs import NewRun
 
 

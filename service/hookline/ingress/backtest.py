@@ -15,7 +15,7 @@ from hookline.ingress.parser import Parser
 from hookline.ingress.schemes import Headers, Kept, Received
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
-from hookline.store.deliveries import NewDelivery, Status
+from hookline.store.delivery import NewDelivery, Status
 from hookline.store.runs import NewRun
 
 COMPARED = ("version", "scope", "priority", "idempotency_key", "correlation")

@@ -22,7 +22,7 @@ from hookline.jobs.job import Job
 from hookline.starts import asked_for
 from hookline.store import connectors, deliveries, runs
 from hookline.store.database import Connection, Database, transaction
-from hookline.store.deliveries import NewDelivery
+from hookline.store.delivery import NewDelivery
 from hookline.store.runs import NewRun
 
 BATCH = 100

@@ -31,7 +31,7 @@ from hookline.starts import asked_for
 from hookline.store import deliveries, runs, signals
 from hookline.store.commit import GroupCommit
 from hookline.store.database import Connection, Database, transaction
-from hookline.store.deliveries import NewDelivery, Status, Stored
+from hookline.store.delivery import NewDelivery, Status, Stored, under
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Sent
 
@@ -115,9 +115,9 @@ class Intake:
         """
         examined, pong = await self.examined(*remembered(source, kept))
         if kept["status"] == "quarantined":
-            again = deliveries.under(replace(examined, key=kept["key"]), kept["id"])
+            again = under(replace(examined, key=kept["key"]), kept["id"])
         else:
-            again = deliveries.under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
+            again = under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
         receipt = _receipt(await self._committed(again), pong)
         _tell(source, again, receipt)
         return receipt

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from hookline.codec import first_uuid7
 from hookline.store.database import Connection, transaction
-from hookline.store.deliveries import Status
+from hookline.store.delivery import Status
 
 NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 

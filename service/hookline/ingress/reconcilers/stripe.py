@@ -17,7 +17,7 @@ from hookline.ingress.reconcilers.api import Api, Failed
 from hookline.ingress.reconcilers.provider import Does, Listed, Page
 from hookline.ingress.schemes import Headers, Kept, Received
 from hookline.ingress.sources import Source
-from hookline.store.deliveries import FETCHED
+from hookline.store.delivery import FETCHED
 
 URL = "https://api.stripe.com"
 ENDPOINT = re.compile(r"we_\w+", re.ASCII)

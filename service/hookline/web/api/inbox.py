@@ -19,7 +19,7 @@ from hookline.ingress.register import Register
 from hookline.ingress.sources import Source
 from hookline.store import deliveries, feed, inbox
 from hookline.store.database import Database
-from hookline.store.deliveries import Status
+from hookline.store.delivery import Status
 from hookline.store.inbox import Filter
 from hookline.web import answers
 from hookline.web.api import parameters

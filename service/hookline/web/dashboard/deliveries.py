@@ -15,7 +15,7 @@ from starlette.responses import Response
 from hookline.ingress.register import Register
 from hookline.store import excerpts, inbox
 from hookline.store.database import Database
-from hookline.store.deliveries import Status
+from hookline.store.delivery import Status
 from hookline.store.inbox import Filter
 from hookline.store.search import Found
 from hookline.web.api import parameters

@@ -1,0 +1,154 @@
+"""A delivery: as it is handed to the store, and as the columns that it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from hookline.peek import LARGE
+from hookline.store import waits
+from hookline.store.runs import NewRun
+
+Status = Literal["accepted", "ignored", "quarantined", "conflict"]
+
+FETCHED = "reconciled"
+"""In the place of a fingerprint: nobody signed it, we had it from the sender's API."""
+
+
+class NewDelivery(Struct, frozen=True):
+    """A verified webhook and what is to become of it.
+
+    Args:
+        key: the sender's id of it.
+        secret: the fingerprint of the secret that verified it, or `FETCHED`.
+        headers: JSON, without credentials.
+        reason: for people, why it is quarantined.
+        subject: what it is about, such as a repository; `None` if nothing says.
+        events: JSON, the envelopes of its events.
+        types: the types of its events, and all that these are sub-types of.
+        mixed: whether an event's type is not the delivery's, nor a sub-type of it.
+        bindings: JSON, what became of its events at each job.
+        replay_of: the delivery that it repeats, because somebody asked for that.
+        conflict_of: the delivery that came before it under the same key, with another body.
+        runs: what it starts; each bears this delivery's id.
+    """
+
+    id: UUID
+    source: str
+    key: str
+    type: str
+    status: Status
+    reason: str | None
+    secret: str
+    headers: bytes
+    body: bytes
+    events: bytes | None = None
+    types: tuple[str, ...] = ()
+    mixed: bool = False
+    bindings: bytes = b"[]"
+    replay_of: UUID | None = None
+    conflict_of: UUID | None = None
+    subject: str | None = None
+    runs: tuple[NewRun, ...] = ()
+
+
+Alarm = Callable[[NewDelivery], Sequence[NewRun]]
+"""The runs that start because a delivery is what its status says, and not because of its events; each bears its id."""
+
+RAISED = -1
+"""In the place of an event's index, in a run that an alarm has started: there is one for each delivery and job."""
+
+
+def silent(_: NewDelivery) -> Sequence[NewRun]:
+    """The alarm of those who have none."""
+    return ()
+
+
+class Stored(Struct, frozen=True):
+    """What became of a delivery.
+
+    Args:
+        id: its own, or that of the one that was there already.
+        duplicate: whether it was there already.
+        runs: the ids of what it started, now or the first time.
+    """
+
+    id: UUID
+    status: Status
+    reason: str | None
+    duplicate: bool
+    runs: tuple[UUID, ...]
+
+
+def under(new: NewDelivery, id_: UUID) -> NewDelivery:
+    """`new` and its runs, with `id_` for its id."""
+    return replace(new, id=id_, runs=tuple(replace(run, delivery=id_) for run in new.runs))
+
+
+def starting(new: Iterable[NewDelivery], alarm: Alarm) -> list[NewRun]:
+    """All runs that start along with `new`, those of alarms included."""
+    return [run for each in new for run in (*each.runs, *alarm(each))]
+
+
+GIVEN = (
+    "id, source, key, conflict_of, type, status, reason, secret, headers, body, events, mixed, bindings, replay_of, "
+    "subject"
+)
+
+FRESH = f"""
+fresh as (
+    insert into hookline.deliveries ({GIVEN})
+    select {GIVEN}
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                  $9::json[], $10::bytea[], $11::json[], $12::bool[], $13::json[], $14::uuid[], $15::text[])
+           as given ({GIVEN})
+     order by source, key
+    on conflict do nothing
+    returning id, source, type, status, reason
+),
+told as (
+    insert into hookline.run_events (delivery_id, source, type, state, reason)
+    select id, source, type, status, reason from fresh
+)
+"""  # noqa: S608 - a constant
+
+
+def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
+    """`new` as the arrays that `FRESH` takes; of one that is large its body alone."""
+    return (
+        [each.id for each in new],
+        [each.source for each in new],
+        [each.key for each in new],
+        [each.conflict_of for each in new],
+        [each.type for each in new],
+        [each.status for each in new],
+        [each.reason for each in new],
+        [each.secret for each in new],
+        [each.headers for each in new],
+        new[0].body if _is_large(new) else [each.body for each in new],
+        [each.events for each in new],
+        [each.mixed for each in new],
+        [each.bindings for each in new],
+        [each.replay_of for each in new],
+        [each.subject for each in new],
+    )
+
+
+def _is_large(new: Sequence[NewDelivery]) -> bool:
+    return len(new) == 1 and len(new[0].body) > LARGE
+
+
+def fit(statement: str, new: Sequence[NewDelivery]) -> str:
+    """`statement`, which stores `new`; in an array a large body would be copied once more, and the loop stands."""
+    return statement.replace("$10::bytea[]", "array[$10::bytea]") if _is_large(new) else statement
+
+
+def types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    """Which types of events somebody may wait for each delivery has, if it has events."""
+    happened = [each for each in new if each.events is not None]
+    return [each.id for each in happened], [msgspec.json.encode((*each.types, waits.ANY)) for each in happened]
