@@ -32,7 +32,8 @@ async def browser() -> AsyncIterator[Browser]:
     """This machine's Chromium, without a window."""
     path = chromium()
     if path is None:
-        pytest.skip("there is no Chromium here: install one, or say where it is in CHROMIUM")
+        missing = "there is no Chromium here: install one, or say where it is in CHROMIUM"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=path, args=[*FLAGS])
         try:
