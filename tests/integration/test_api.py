@@ -120,7 +120,7 @@ async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
         await site.house.watch.value("select count(*) = 1 from hookline.workers")
         (worker,) = (await site.client.get("/api/workers")).json()["workers"]
         assert sorted(worker["offers"]) == ["order@1", "waiting@1"]
-        assert 0 < worker["lease_seconds"] <= 5
+        assert 0 < worker["lease_seconds"] < 6  # it may have been renewed since the question was put
     (delivery,) = (await site.client.get("/api/deliveries?source=github&status=ignored")).json()["deliveries"]
     assert (delivery["key"], delivery["runs"]) == ("guid-1", [])
 
