@@ -92,12 +92,7 @@ def _delivery(guid: str, chance: Random) -> Delivery:
     filler = chance.randbytes(chance.randint(400, 10_000)).hex()
     kind = chance.choice(("site", "site", "site", "told", "dev", "watch", "issues", "half"))
     repository = f"octo/told-{chance.randrange(20)}" if kind == "told" else "octo/site"
-    body = json.dumps({
-        "ref": "refs/heads/dev" if kind == "dev" else "refs/heads/main",
-        "after": filler[:40],
-        "repository": {"full_name": repository},
-        "filler": filler,
-    }).encode()  # fmt: skip
+    body = push("dev" if kind == "dev" else "main", repository, filler[:40], filler)
     match kind:
         case "site":
             return Delivery(guid, "push", body, "accepted", ("build",))
@@ -108,6 +103,16 @@ def _delivery(guid: str, chance: Random) -> Delivery:
         case "half":
             return Delivery(guid, "push", body[:-1], "quarantined")
     return Delivery(guid, "push" if kind == "dev" else kind, body, "ignored")
+
+
+def push(branch: str, repository: str, commit: str, filler: str = "") -> bytes:
+    """The body of a push."""
+    return json.dumps({
+        "ref": f"refs/heads/{branch}",
+        "after": commit,
+        "repository": {"full_name": repository},
+        "filler": filler,
+    }).encode()  # fmt: skip
 
 
 class Sender:

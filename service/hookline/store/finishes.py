@@ -54,6 +54,7 @@ update hookline.runs
        worker_id = null,
        reason = case when given.state = 'cancelled' and runs.superseded_by is not null
                      then 'superseded by run ' || runs.superseded_by else given.reason end,
+       superseded_by = case when given.state not in ('succeeded', 'failed') then runs.superseded_by end,
        attempt = given.attempt, mail = false,
        control = case when given.state in ('queued', 'waiting') or given.state = 'paused' and runs.control = 'cancel'
                       then runs.control end,
