@@ -38,6 +38,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     api_tokens: tuple[SecretStr, ...] = Field((), description="Bearer tokens for the API, separated by commas.")
+    session_life: float = Field(43_200, ge=60, le=30 * 86_400, description="Seconds that a browser stays logged in.")
     encryption_keys: tuple[SecretStr, ...] = Field((), description="The first encrypts what rests, all decrypt it.")
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")

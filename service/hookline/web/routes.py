@@ -26,7 +26,9 @@ from hookline.web.openapi import Document
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
+from hookline.web.standing import Standing
 from hookline.web.stream import Feed
+from hookline.web.throttle import Throttle
 from hookline.web.webhooks import Webhooks
 
 
@@ -57,11 +59,11 @@ def application(
     callbacks = Callbacks(database, intake, gate, limits)
     local = local and not settings.api_tokens
     keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
-    sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
+    sessions = Sessions(database, life=settings.session_life, secure=(settings.public_url or "").startswith("https:"))
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
-    door = Door(keyring, sessions, inlet, proxies)
+    door = Door(keyring, sessions, inlet, proxies, Throttle())
     feed = Feed(database, settings.max_streams)
-    endpoints = table(app, settings, database, intake, register, feed, gate, limits)
+    endpoints = table(app, settings, database, intake, register, feed, Standing(keyring), gate, limits)
     document = Document(endpoints)
     answering = Starlette(
         routes=[
