@@ -22,6 +22,8 @@ from hookline.web.callbacks import Callbacks
 from hookline.web.dashboard import pages
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
+from hookline.web.oidc.configured import configured
+from hookline.web.oidc.entrance import Entrance
 from hookline.web.openapi import Document
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
@@ -57,11 +59,15 @@ def application(
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     callbacks = Callbacks(database, intake, gate, limits)
-    local = local and not settings.api_tokens
-    keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
+    oidc = configured(settings)
+    local = local and not settings.api_tokens and oidc is None
+    fixed = [token.get_secret_value() for token in settings.api_tokens]
+    keyring = Keyring(database, fixed, None if oidc is None else oidc.issuer)
     sessions = Sessions(database, life=settings.session_life, secure=(settings.public_url or "").startswith("https:"))
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
-    door = Door(keyring, sessions, inlet, proxies, Throttle())
+    throttle = Throttle()
+    door = Door(keyring, sessions, inlet, proxies, throttle)
+    entrance = None if oidc is None else Entrance(oidc, database, sessions, proxies, throttle)
     feed = Feed(database, settings.max_streams)
     endpoints = table(app, settings, database, intake, register, feed, Standing(keyring), gate, limits)
     document = Document(endpoints)
@@ -76,6 +82,7 @@ def application(
             Route("/openapi.json", document.show, methods=["GET"]),
             Route("/login", door.enter, methods=["POST"]),
             Route("/logout", door.leave, methods=["POST"]),
+            *([] if entrance is None else entrance.routes()),
             Mount(
                 "/api",
                 routes=[each.route(database, inlet, proxies) for each in endpoints],
@@ -87,6 +94,7 @@ def application(
                 database,
                 register,
                 Middleware(Guard, **who, login=True),
+                provider=None if oidc is None else oidc.name,
             ),
         ],
         exception_handlers=problems.HANDLERS,

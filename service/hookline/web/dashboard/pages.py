@@ -15,11 +15,17 @@ from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
 from hookline.web.dashboard.overview import Overview
 from hookline.web.dashboard.runs import RunPages
-from hookline.web.dashboard.welcome import login
+from hookline.web.dashboard.welcome import Welcome
 
 
-def routes(app: App, settings: Settings, database: Database, register: Register, guard: Middleware) -> list[Route]:
-    """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody."""
+def routes(
+    app: App, settings: Settings, database: Database, register: Register, guard: Middleware, *, provider: str | None
+) -> list[Route]:
+    """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody.
+
+    Args:
+        provider: the name of the one at which people can log in.
+    """
     url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     overview = Overview(database, register)
     runs = RunPages(app, database, register)
@@ -43,7 +49,7 @@ def routes(app: App, settings: Settings, database: Database, register: Register,
         "/workers": listings.workers,
     }
     return [
-        Route("/login", login, methods=["GET"]),
+        Route("/login", Welcome(provider).show, methods=["GET"]),
         Route("/static/{digest}/{name}", assets.serve, methods=["GET"]),
         *(Route(path, page, methods=["GET"], middleware=[guard]) for path, page in shown.items()),
     ]
