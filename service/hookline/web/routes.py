@@ -99,6 +99,7 @@ def application(
         ],
         exception_handlers=problems.HANDLERS,
     )
+    answering.state.needs = {each.line: each.role for each in endpoints}  # by which pages know what to show to whom
     answering.state.feed = feed  # whose streams end when the server stops
     answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body
     return answering

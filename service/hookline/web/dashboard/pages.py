@@ -10,6 +10,7 @@ from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.web.dashboard import assets
+from hookline.web.dashboard.access import AccessPages
 from hookline.web.dashboard.deliveries import DeliveryPages
 from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
@@ -32,6 +33,7 @@ def routes(
     deliveries = DeliveryPages(database, register, url)
     jobs = JobPages(app, database)
     listings = ListingPages(app, database, register, url)
+    access = AccessPages(database)
     shown = {
         "/": overview.show,
         "/find": runs.find,
@@ -47,6 +49,8 @@ def routes(
         "/definitions/{name}": listings.definition,
         "/sources": listings.sources,
         "/workers": listings.workers,
+        "/tokens": access.tokens,
+        "/audit": access.audit,
     }
     return [
         Route("/login", Welcome(provider).show, methods=["GET"]),
