@@ -95,7 +95,7 @@ async def full(dsn: str) -> AsyncIterator[Full]:
             site,
             {
                 "run that asks": f"/runs/{runs['asks']}", "run that failed": f"/runs/{runs['fails']}",
-                "run that is paused": f"/runs/{runs['asks too']}", "runs": "/runs",
+                "run that is paused": f"/runs/{runs['asks too']}", "runs": "/runs?state=failed",
                 "delivery": f"/deliveries/{delivery}", "job": "/jobs/asks", "schedules": "/schedules",
                 "sources": "/sources", "tokens": "/tokens",
             },
