@@ -27,7 +27,7 @@ def openapi() -> dict[str, Any]:
     nowhere = cast("Any", None)
     settings = Settings(sources=())
     register = Register(App(), nowhere, settings)
-    return document(table(App(), settings, nowhere, nowhere, register, nowhere, Gate(1, 1), Limits(1, 1)))
+    return document(table(App(), settings, nowhere, nowhere, register, nowhere, nowhere, Gate(1, 1), Limits(1, 1)))
 
 
 def markdown() -> str:

@@ -207,13 +207,20 @@ class Site:
 
 
 @asynccontextmanager
-async def on_site(app: App, dsn: str, *, tokens: Sequence[str] = (), **changes: Any) -> AsyncIterator[Site]:
-    """A Site with the sources `github` and `generic`, whose secret is `SECRET`."""
+async def on_site(
+    app: App, dsn: str, *, tokens: Sequence[str] = (), public: bool = False, **changes: Any
+) -> AsyncIterator[Site]:
+    """A Site with the sources `github` and `generic`, whose secret is `SECRET`.
+
+    Args:
+        public: whether it is told its own address.
+    """
     secrets = (SecretStr(SECRET),)
     sources = tuple(SourceSettings(name, name, secrets, unsigned=False) for name in ("generic", "github"))
     changes = {"sources": sources, "api_tokens": tuple(map(SecretStr, tokens))} | changes
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
+    changes |= {"public_url": f"http://127.0.0.1:{port}"} if public else {}
     async with at_home(app, dsn, **changes) as house:
         answering = application(
             app, house.settings, house.database, house.intake, Register(app, house.database, house.settings),

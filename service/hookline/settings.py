@@ -38,6 +38,16 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
     api_tokens: tuple[SecretStr, ...] = Field((), description="Bearer tokens for the API, separated by commas.")
+    session_life: float = Field(43_200, ge=60, le=30 * 86_400, description="Seconds that a browser stays logged in.")
+    oidc_issuer: str | None = Field(None, description="The OpenID provider at which people log in.")
+    oidc_client_id: str | None = Field(None, description="What the provider calls this service.")
+    oidc_client_secret: SecretStr | None = Field(None, description="What proves that to the provider.")
+    oidc_client_secret_file: Path | None = Field(None, description="A file with that secret.")
+    oidc_name: str | None = Field(None, description="What people call the provider; else its host.")
+    oidc_scopes: str = Field("openid email profile", description="What is asked of the provider.")
+    oidc_viewers: tuple[str, ...] = Field((), description="Who may look: CLAIM=VALUE, separated by commas.")
+    oidc_operators: tuple[str, ...] = Field((), description="Who may steer, told in the same way.")
+    oidc_admins: tuple[str, ...] = Field((), description="Who may do everything, told in the same way.")
     encryption_keys: tuple[SecretStr, ...] = Field((), description="The first encrypts what rests, all decrypt it.")
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
@@ -70,6 +80,11 @@ class Settings(BaseModel):
     @classmethod
     def _separated(cls, given: object) -> object:
         return split_secrets(given) if isinstance(given, str) else given
+
+    @field_validator("oidc_viewers", "oidc_operators", "oidc_admins", mode="before")
+    @classmethod
+    def _rules(cls, given: object) -> object:
+        return tuple(each.strip() for each in given.split(",")) if isinstance(given, str) else given
 
     @field_validator("encryption_keys", mode="before")
     @classmethod
@@ -161,7 +176,7 @@ def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    return name in ("api_tokens", "encryption_keys", "token", "database_url", "reader_url")
+    return name in ("api_tokens", "encryption_keys", "oidc_client_secret", "token", "database_url", "reader_url")
 
 
 def _shown(name: str, value: object) -> str:

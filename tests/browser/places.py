@@ -24,5 +24,7 @@ def places(shown: Shown) -> dict[str, str]:
         "definition": "/definitions/mirror",
         "sources": "/sources",
         "workers": "/workers",
+        "tokens": "/tokens",
+        "audit": "/audit",
         "problem": "/runs/none",
     }

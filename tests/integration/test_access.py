@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,10 +18,11 @@ from tests.support import Site, on_site
 
 from hookline import App, Context
 from hookline.codec import uuid7
-from hookline.store import audit
-from hookline.store.database import Database
-from hookline.web.access import ROLES
+from hookline.store import audit, tokens
+from hookline.store.database import Connection, Database
+from hookline.web.access import PAUSE, ROLES
 from hookline.web.sessions import COOKIE
+from hookline.web.token import is_one, issue
 
 ADMIN = {"Authorization": "Bearer r00t"}
 
@@ -184,8 +187,86 @@ async def test_a_session_ends_with_the_token_that_it_began_with_and_by_itself(
         await site.house.watch.until(is_out, timeout=5)
         await site.client.post("/login", json={"token": await token(site, "viewer")})
         assert (await site.client.get("/api/me")).status_code == 200
-        monkeypatch.setattr("hookline.web.sessions.time.time", lambda: 4e9)
+        monkeypatch.setattr("hookline.web.cookies.time.time", lambda: 4e9)
         assert (await site.client.get("/api/me")).status_code == 401
+
+
+async def test_a_log_out_ends_the_session_whoever_still_has_its_cookie(dsn: str) -> None:
+    async with guarded(dsn) as site:
+        for shown in (await token(site, "viewer"), "r00t"):
+            await site.client.post("/login", json={"token": shown})
+            kept = {"Cookie": f"{COOKIE}={site.client.cookies[COOKIE]}"}
+            assert (await site.client.post("/logout")).status_code == 200
+            assert COOKIE not in site.client.cookies
+
+            async def is_out(_: object, kept: dict[str, str] = kept) -> bool:
+                return (await site.client.get("/api/me", headers=kept)).status_code == 401
+
+            await site.house.watch.until(is_out, timeout=5)
+
+
+async def test_a_session_lasts_as_long_as_the_settings_say_and_none_that_has_expired_is_kept(dsn: str) -> None:
+    async with on_site(jobs(), dsn, tokens=["r00t"], session_life=600.0) as site:
+        for _ in range(2):
+            answer = await site.client.post("/login", json={"token": "r00t"})
+        assert "Max-Age=600" in answer.headers["set-cookie"]
+        ask = site.house.watch.connection
+        assert await ask.fetchval(
+            "update hookline.sessions set expires_at = now() where id = (select min(id::text)::uuid from "
+            "hookline.sessions) returning true"
+        )
+        await site.client.post("/login", json={"token": "r00t"})
+        lives = await ask.fetch("select extract(epoch from expires_at - now()) as left from hookline.sessions")
+        assert [590 < row["left"] <= 600 for row in lives] == [True, True]
+
+
+async def test_a_text_that_cannot_be_a_token_is_refused_without_asking_postgres(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = counted_looks(monkeypatch)
+    async with guarded(dsn) as site:
+        good = await token(site, "viewer")
+        assert is_one(good)
+        for text in ("garbage", good[:-1], good[:-1] + ("0" if good[-1] != "0" else "1"), good[9:], good.upper()):
+            assert not is_one(text)
+            assert (await site.client.get("/api/me", headers=bearer(text))).status_code == 401
+            assert (await site.client.post("/login", json={"token": text})).status_code == 401
+        assert looks == []
+        assert (await site.client.get("/api/me", headers=bearer(good))).status_code == 200
+        assert [len(each) for each in looks] == [1]
+
+
+async def test_made_up_tokens_however_many_cost_few_questions_and_keep_no_good_one_out(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = counted_looks(monkeypatch)
+    async with guarded(dsn) as site:
+        good = await token(site, "viewer")
+        began = monotonic()
+        answers = await asyncio.gather(
+            *(site.client.get("/api/me", headers=bearer(issue())) for _ in range(400)),
+            *(site.client.get("/api/me", headers=bearer(good)) for _ in range(10)),
+        )
+        took = monotonic() - began
+        assert [each.status_code for each in answers] == 400 * [401] + 10 * [200]
+        assert len({digest for each in looks for digest in each}) == 401
+        assert len(looks) <= took / PAUSE + 2
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+def counted_looks(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[bytes]]:
+    """The digests of each question for tokens that Postgres is asked."""
+    looks, active = [], tokens.active
+
+    async def counted(connection: Connection, digests: Sequence[bytes]) -> list[Any]:
+        looks.append(digests)
+        return await active(connection, digests)
+
+    monkeypatch.setattr(tokens, "active", counted)
+    return looks
 
 
 async def test_whoever_guesses_has_to_wait(dsn: str) -> None:

@@ -61,7 +61,18 @@ async def shown(site: Site, path: str, status: int = 200, **headers: str) -> str
     return answer.text
 
 
-PLACES = ("/", "/runs", "/deliveries", "/jobs", "/schedules", "/definitions", "/sources", "/workers")
+PLACES = (
+    "/",
+    "/runs",
+    "/deliveries",
+    "/jobs",
+    "/schedules",
+    "/definitions",
+    "/sources",
+    "/workers",
+    "/tokens",
+    "/audit",
+)
 
 
 @pytest.mark.parametrize("path", PLACES)

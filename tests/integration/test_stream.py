@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,12 @@ from tests.support import Site, on_site
 
 from hookline import App, Context
 from hookline.codec import uuid7
+from hookline.errors import Unavailable
 from hookline.store import events, runs
 from hookline.store.database import Database
 from hookline.store.runs import NewRun
-from hookline.web import listener
+from hookline.web import listener, standing
+from hookline.web.access import Credential, Keyring
 
 
 def make_app() -> App:
@@ -472,6 +474,100 @@ async def test_silence_is_broken_by_beats_that_tell_how_far_it_is(site: Site, mo
             await asyncio.sleep(0)
         assert not reading.done()
         reading.cancel()
+
+
+WAYS_OUT = {
+    "its token is revoked": "update hookline.tokens set revoked_at = now()",
+    "its token expires": "update hookline.tokens set expires_at = now()",
+    "its session is logged out": "",
+    "its session expires": "update hookline.sessions set expires_at = now()",
+    "the token of its session is revoked": "update hookline.tokens set revoked_at = now()",
+}
+
+
+@pytest.mark.parametrize("why", WAYS_OUT)
+async def test_a_stream_ends_when(dsn: str, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    monkeypatch.setattr(standing, "EVERY", 0.05)
+    looks = counted_looks(monkeypatch)
+    admin = {"Authorization": "Bearer r00t"}
+    async with on_site(make_app(), dsn, tokens=["r00t"]) as site:
+        answer = await site.client.post("/api/tokens", json={"name": "a", "role": "viewer"}, headers=admin)
+        mine = {"Authorization": f"Bearer {answer.json()['token']}"}
+        if "session" in why:
+            await site.client.post("/login", json={"token": answer.json()["token"]})
+            mine = {}
+        async with (
+            site.client.stream("GET", "/api/stream", headers=mine) as ends,
+            site.client.stream("GET", "/api/stream", headers=admin) as stays,
+        ):
+            ending = asyncio.ensure_future(ends.aread())
+            staying = asyncio.ensure_future(stays.aread())
+            await many(looks, 3)
+            assert not ending.done()
+            if WAYS_OUT[why]:
+                await site.house.watch.connection.execute(WAYS_OUT[why])
+            else:
+                await site.client.post("/logout")
+            async with asyncio.timeout(5):
+                await ending
+            assert not staying.done()
+            staying.cancel()
+        async with asyncio.timeout(5):
+            while (await site.client.get("/api/stream", headers=mine)).status_code != 401:
+                pass
+
+
+def counted_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """About how many credentials each look was."""
+    looks, good = [], Keyring.good
+
+    async def counted(keyring: Keyring, credentials: Collection[Credential]) -> set[Credential]:
+        looks.append(len(credentials))
+        return await good(keyring, credentials)
+
+    monkeypatch.setattr(Keyring, "good", counted)
+    return looks
+
+
+async def many(looks: list[int], number: int) -> None:
+    """Wait for so many looks more."""
+    until = len(looks) + number
+    async with asyncio.timeout(10):
+        while len(looks) < until:
+            await asyncio.sleep(0)
+
+
+async def test_the_credentials_of_all_who_listen_are_one_question(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = counted_looks(monkeypatch)
+    monkeypatch.setattr(standing, "EVERY", 0.2)
+    async with on_site(make_app(), dsn, tokens=["r00t"]) as site, AsyncExitStack() as streams:
+        for _ in range(20):
+            await site.client.post("/login", json={"token": "r00t"})
+            await streams.enter_async_context(site.client.stream("GET", "/api/stream"))
+        await many(looks, 3)
+    assert looks[-2:] == [20, 20]
+
+
+async def test_streams_end_when_nobody_can_be_looked_up_for_long(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    async def away(_: Keyring, credentials: Collection[Credential]) -> set[Credential]:
+        looks.append(len(credentials))
+        raise Unavailable("Postgres does not answer")
+
+    monkeypatch.setattr(standing, "EVERY", 0.05)
+    monkeypatch.setattr(Keyring, "good", away)
+    admin = {"Authorization": "Bearer r00t"}
+    async with (
+        on_site(make_app(), dsn, tokens=["r00t"]) as site,
+        site.client.stream("GET", "/api/stream", headers=admin) as answer,
+    ):
+        reading = asyncio.ensure_future(answer.aread())
+        await many(looks, 3)
+        assert not reading.done()
+        monkeypatch.setattr(standing, "PATIENCE", 0)
+        async with asyncio.timeout(5):
+            await reading
 
 
 async def test_the_service_stops_though_somebody_watches(dsn: str) -> None:

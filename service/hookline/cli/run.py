@@ -19,6 +19,7 @@ from hookline.errors import ConfigurationError
 from hookline.settings import Settings, load
 from hookline.store import tokens
 from hookline.store.database import Database
+from hookline.web.oidc.configured import configured
 from hookline.web.server import listen
 
 AppArgument = Annotated[
@@ -64,13 +65,14 @@ def serve(
     telemetry.configure(settings)
     if not http and not engine:
         raise ConfigurationError("--no-http with --no-engine leaves nothing to do")
+    provider = configured(settings)
     application = loading.load(settings.app)
     if fd is None:
         listening = listen(settings.host, settings.port) if http else None
     else:
         listening = socket.socket(fileno=fd)
     with _database(settings, migrating=False) as (dsn, data_directory):
-        if http and not settings.api_tokens and not asyncio.run(_have_tokens(dsn)):
+        if http and not settings.api_tokens and provider is None and not asyncio.run(_have_tokens(dsn)):
             raise ConfigurationError(
                 "HOOKLINE_API_TOKENS is not set, and nobody has a token: `serve` does not open its API to everybody; "
                 "set it, or run `hookline tokens create NAME --role admin --here`"

@@ -9,6 +9,9 @@ from hookline.store.database import Connection
 SESSIONS = "sessions"
 """The key that signs the cookies of people who have logged in."""
 
+LOGINS = "logins"
+"""The key that signs what a browser keeps while its person is at a provider."""
+
 CALLBACKS = "callbacks"
 """The key that signs the addresses of callbacks."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
@@ -42,14 +43,16 @@ async def make(connection: Connection, new: NewToken) -> asyncpg.Record | None:
 
 
 ACTIVE = """
-select name, role, extract(epoch from expires_at - now())::float8 as left from hookline.tokens
- where digest = $1 and revoked_at is null and (expires_at is null or expires_at > now())
+select digest as credential, name, role, extract(epoch from expires_at - now())::float8 as left from hookline.tokens
+ where digest = any($1) and revoked_at is null and (expires_at is null or expires_at > now())
 """
 
 
-async def active(connection: Connection, digest: bytes) -> asyncpg.Record | None:
-    """The token with that digest, with the seconds that it has left, unless it is revoked or has expired."""
-    return await connection.fetchrow(ACTIVE, digest)
+async def active(connection: Connection, digests: Sequence[bytes]) -> list[asyncpg.Record]:
+    """Those of the tokens with these digests that are not revoked and have not expired, with the seconds that each has
+    left.
+    """
+    return await connection.fetch(ACTIVE, digests)
 
 
 REVOKE = "update hookline.tokens set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id"

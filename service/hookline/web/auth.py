@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hookline.errors import Unavailable
 from hookline.web import problems
-from hookline.web.access import Keyring, Principal, digest_of
+from hookline.web.access import Credential, Keyring, Principal
 from hookline.web.problems import Problem
 from hookline.web.sessions import COOKIE, Sessions
 
@@ -27,6 +27,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class Guard:
     """Lets a request through to `app` once it is known who it is from, under `principal` in its scope.
+
+    Under `credential` is what showed it, `None` for whoever needed none.
 
     Args:
         local: whether whoever sits at this machine needs no token. The request's host, and its origin if it has one,
@@ -45,7 +47,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                scope["principal"] = await self.who(Request(scope))
+                scope["principal"], scope["credential"] = await self.who(Request(scope))
             except Problem as problem:
                 if problem.status_code == 401 and self._login:
                     return await _to_login(scope)(scope, receive, send)
@@ -56,30 +58,26 @@ class Guard:
                 return await refusal(scope, receive, send)
         return await self._app(scope, receive, send)
 
-    async def who(self, request: Request) -> Principal:
-        """Who `request` is from; raises `Problem` 401 or 403."""
+    async def who(self, request: Request) -> tuple[Principal, Credential | None]:
+        """Who `request` is from, and what shows it; raises `Problem` 401 or 403."""
         given = request.headers.getlist("authorization")
+        credential: Credential | None = None
         principal = None
         if given:
             kind, _, token = given[0].partition(" ")
             if len(given) == 1 and kind.lower() == "bearer":
-                principal = await self._keyring.holder(digest_of(token.strip()))
-        elif COOKIE in request.cookies:
-            principal = await self._of_session(request)
-        if principal is None and self._local:
-            if not _is_local(request):
-                raise Problem(403, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token")
-            principal = Principal("this machine", "admin")
-        if principal is None:
+                credential, principal = await self._keyring.bearer(token.strip())
+        elif COOKIE in request.cookies and (credential := await self._sessions.of(request)) is not None:
+            principal = await self._keyring.holder(credential)
+            if principal is not None and request.method not in _SAFE and not _is_ours(request):
+                raise Problem(403, f"a page of this service sends {MARK}, and its own origin")
+        if principal is not None:
+            return principal, credential
+        if not self._local:
             raise Problem(401, "send `Authorization: Bearer` with an API token", headers={"WWW-Authenticate": "Bearer"})
-        return principal
-
-    async def _of_session(self, request: Request) -> Principal | None:
-        digest = await self._sessions.digest(request)
-        principal = None if digest is None else await self._keyring.holder(digest)
-        if principal is not None and request.method not in _SAFE and not _is_ours(request):
-            raise Problem(403, f"a page of this service sends {MARK}, and its own origin")
-        return principal
+        if not _is_local(request):
+            raise Problem(403, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token")
+        return Principal("this machine", "admin"), None
 
 
 def _to_login(scope: Scope) -> RedirectResponse:

@@ -22,11 +22,15 @@ from hookline.web.callbacks import Callbacks
 from hookline.web.dashboard import pages
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
+from hookline.web.oidc.configured import configured
+from hookline.web.oidc.entrance import Entrance
 from hookline.web.openapi import Document
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
+from hookline.web.standing import Standing
 from hookline.web.stream import Feed
+from hookline.web.throttle import Throttle
 from hookline.web.webhooks import Webhooks
 
 
@@ -55,13 +59,17 @@ def application(
     health = Health(database, schema, slack)
     inlet = Inlet(gate, limits)
     callbacks = Callbacks(database, intake, gate, limits)
-    local = local and not settings.api_tokens
-    keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
-    sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
+    oidc = configured(settings)
+    local = local and not settings.api_tokens and oidc is None
+    fixed = [token.get_secret_value() for token in settings.api_tokens]
+    keyring = Keyring(database, fixed, None if oidc is None else oidc.issuer)
+    sessions = Sessions(database, life=settings.session_life, secure=(settings.public_url or "").startswith("https:"))
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
-    door = Door(keyring, sessions, inlet, proxies)
+    throttle = Throttle()
+    door = Door(keyring, sessions, inlet, proxies, throttle)
+    entrance = None if oidc is None else Entrance(oidc, database, sessions, proxies, throttle)
     feed = Feed(database, settings.max_streams)
-    endpoints = table(app, settings, database, intake, register, feed, gate, limits)
+    endpoints = table(app, settings, database, intake, register, feed, Standing(keyring), gate, limits)
     document = Document(endpoints)
     answering = Starlette(
         routes=[
@@ -74,6 +82,7 @@ def application(
             Route("/openapi.json", document.show, methods=["GET"]),
             Route("/login", door.enter, methods=["POST"]),
             Route("/logout", door.leave, methods=["POST"]),
+            *([] if entrance is None else entrance.routes()),
             Mount(
                 "/api",
                 routes=[each.route(database, inlet, proxies) for each in endpoints],
@@ -85,10 +94,12 @@ def application(
                 database,
                 register,
                 Middleware(Guard, **who, login=True),
+                provider=None if oidc is None else oidc.name,
             ),
         ],
         exception_handlers=problems.HANDLERS,
     )
+    answering.state.needs = {each.line: each.role for each in endpoints}  # by which pages know what to show to whom
     answering.state.feed = feed  # whose streams end when the server stops
     answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body
     return answering

@@ -5,16 +5,14 @@ Source: https://docs.github.com/en/apps/creating-github-apps/authenticating-with
 
 from __future__ import annotations
 
-import base64
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hookline.errors import ConfigurationError
@@ -96,9 +94,7 @@ class GitHubApp:
     def jwt(self) -> str:
         """What proves for some minutes that the App itself asks."""
         now = int(time.time())
-        claims = {"iat": now - SKEW, "exp": now + LIFETIME, "iss": self._id}
-        signed = b".".join(_base64(msgspec.json.encode(part)) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
-        return b".".join((signed, _base64(self._key.sign(signed, PKCS1v15(), SHA256())))).decode("ascii")
+        return jwt.encode({"iat": now - SKEW, "exp": now + LIFETIME, "iss": self._id}, self._key, "RS256")
 
 
 class _Installation(msgspec.Struct):
@@ -121,7 +117,3 @@ def read_key(variable: str, path: Path) -> RSAPrivateKey:
     if not isinstance(found, RSAPrivateKey):
         raise ConfigurationError(f"{variable}: the key in {path} is not RSA, as a GitHub App's is")
     return found
-
-
-def _base64(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")

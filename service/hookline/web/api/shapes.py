@@ -197,12 +197,12 @@ class TokenList(TypedDict):
 
 
 class Change(TypedDict):
-    """A change that somebody asked for; without a status it was cut off in the middle."""
+    """A change that somebody asked for, or a log-in at a provider; without a status it was cut off in the middle."""
 
     id: UUID
     at: datetime
     who: str
-    role: Role
+    role: Role | Literal["none"]
     address: str | None
     method: str
     path: str

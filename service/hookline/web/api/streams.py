@@ -16,11 +16,13 @@ from hookline.store import events, inbox, views
 from hookline.store.database import Database
 from hookline.store.states import TERMINAL
 from hookline.web import answers, frames
+from hookline.web.access import Credential
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Text
 from hookline.web.api.shapes import State
 from hookline.web.frames import EventStream, Filter, Told
 from hookline.web.problems import Problem
+from hookline.web.standing import Standing
 from hookline.web.stream import Feed
 
 OF_RUN = frozenset({"run", "data"})
@@ -57,9 +59,10 @@ class StreamQuery(msgspec.Struct, forbid_unknown_fields=True):
 class Streams:
     """The routes of streams."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
+    def __init__(self, database: Database, feed: Feed, standing: Standing) -> None:
         self._database = database
         self._feed = feed
+        self._standing = standing
 
     async def all(self, request: Request, query: StreamQuery) -> Response:
         """`GET /api/stream`: what becomes of runs and what comes in, told as it happens.
@@ -67,16 +70,19 @@ class Streams:
         With `Last-Event-ID` it goes on behind that event.
         """
         wanted = Filter(frozenset(query.kind.split(",")), query.run, query.job, query.scope, query.state)
-        return await _begun(request, self._all(wanted, _last(request), shown=query.snapshot))
+        by: Credential | None = request.scope["credential"]
+        return await _begun(request, self._all(wanted, by, _last(request), shown=query.snapshot))
 
     async def one(self, request: Request) -> Response:
         """`GET /api/runs/{id}/stream`: what a run publishes and what becomes of it, from the beginning to its end."""
         run = parameters.id_(request, "run")
         if request.headers.get("last-event-id") == END:
             return Response(status_code=204)  # which tells a browser not to ask again
-        return await _begun(request, self._one(run, _last(request)))
+        return await _begun(request, self._one(run, request.scope["credential"], _last(request)))
 
-    async def _all(self, wanted: Filter, after: int | None, *, shown: bool) -> AsyncGenerator[bytes]:
+    async def _all(
+        self, wanted: Filter, by: Credential | None, after: int | None, *, shown: bool
+    ) -> AsyncGenerator[bytes]:
         async with self._feed.open():
             resumed = after if after is not None and await self._is_kept(after) else None
             at = self._feed.position if resumed is None else resumed
@@ -87,12 +93,12 @@ class Streams:
                 if shown and resumed is None:
                     at, content = await self._snapshot(wanted)
                     yield frames.event("snapshot", content, at)
-                async with aclosing(self._told(wanted, at)) as each:
+                async with aclosing(self._told(wanted, by, at)) as each:
                     async for told, reached in each:
                         for piece in frames.pieces(told, reached):
                             yield piece
 
-    async def _one(self, run: UUID, after: int | None) -> AsyncGenerator[bytes]:
+    async def _one(self, run: UUID, by: Credential | None, after: int | None) -> AsyncGenerator[bytes]:
         async with self._database.session() as connection:
             found = await events.of_run(connection, run)
         if found is None:
@@ -107,7 +113,7 @@ class Streams:
                 yield _end(run, found["state"])
                 return
             with suppress(Unavailable, events.Lost):
-                async with aclosing(self._told(Filter(OF_RUN, run), at)) as each:
+                async with aclosing(self._told(Filter(OF_RUN, run), by, at)) as each:
                     async for told, reached in each:
                         for piece in frames.pieces(told, reached):
                             yield piece
@@ -115,12 +121,15 @@ class Streams:
                             yield _end(run, told[-1].state)
                             return
 
-    async def _told(self, wanted: Filter, after: int) -> AsyncGenerator[tuple[list[Told], int]]:
-        """All that is wanted behind `after`, and up to which number; nothing now and then, as a sign of life."""
+    async def _told(self, wanted: Filter, by: Credential | None, after: int) -> AsyncGenerator[tuple[list[Told], int]]:
+        """All that is wanted behind `after`, and up to which number; nothing now and then, as a sign of life.
+
+        It ends when the credential does that it was asked for `by`.
+        """
         while after < self._feed.position:
             told, after = await self._feed.past(wanted, after)
             yield told, after
-        with self._feed.listening(wanted, after) as listener:
+        with self._feed.listening(wanted, after) as listener, self._standing.held(by, listener):
             while True:
                 told = await listener.take()
                 if listener.is_over:  # then it may not have been given all up to where it stands

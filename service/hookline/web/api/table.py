@@ -41,6 +41,7 @@ from hookline.web.api.tokens import Tokens
 from hookline.web.body import Gate, Limits
 from hookline.web.endpoint import Endpoint
 from hookline.web.frames import MEDIA_TYPE
+from hookline.web.standing import Standing
 from hookline.web.stream import Feed
 
 
@@ -51,6 +52,7 @@ def table(
     intake: Intake,
     register: Register,
     feed: Feed,
+    standing: Standing,
     gate: Gate,
     limits: Limits,
 ) -> Sequence[Endpoint]:
@@ -65,7 +67,7 @@ def table(
     definitions = Definitions(database, app, gate, limits, commands=settings.definitions_commands)
     schedules = Schedules(database, Timetable(app.latest))
     access = Tokens(database)
-    streams = Streams(database, feed)
+    streams = Streams(database, feed, standing)
     return [
         Endpoint("GET /jobs", "viewer", listings.jobs, JobList),
         Endpoint("GET /jobs/{name}/graph", "viewer", listings.graph, Graph),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated
 from uuid import UUID
 
@@ -15,13 +14,11 @@ from hookline.store import audit, tokens
 from hookline.store.database import Connection, Database
 from hookline.store.tokens import NewToken
 from hookline.web import answers
-from hookline.web.access import Principal, Role, digest_of
+from hookline.web.access import Principal, Role
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Page
 from hookline.web.problems import Problem
-
-PREFIX = "hookline_"
-"""What a token begins with, so that whoever finds one knows what it is."""
+from hookline.web.token import digest_of, issue
 
 
 class MakeToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,7 +79,7 @@ class Tokens:
 
 async def make(connection: Connection, wanted: MakeToken, *, by: str) -> tuple[str, dict[str, object] | None]:
     """Make a token; returns it, and what is kept of it, `None` if its id is taken."""
-    token = f"{PREFIX}{secrets.token_urlsafe(32)}"
+    token = issue()
     new = NewToken(wanted.id or uuid7(), wanted.name, wanted.role, digest_of(token), by, wanted.expires_in)
     row = await tokens.make(connection, new)
     return token, None if row is None else dict(row)

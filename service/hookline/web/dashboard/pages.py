@@ -10,22 +10,30 @@ from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.store.database import Database
 from hookline.web.dashboard import assets
+from hookline.web.dashboard.access import AccessPages
 from hookline.web.dashboard.deliveries import DeliveryPages
 from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
 from hookline.web.dashboard.overview import Overview
 from hookline.web.dashboard.runs import RunPages
-from hookline.web.dashboard.welcome import login
+from hookline.web.dashboard.welcome import Welcome
 
 
-def routes(app: App, settings: Settings, database: Database, register: Register, guard: Middleware) -> list[Route]:
-    """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody."""
+def routes(
+    app: App, settings: Settings, database: Database, register: Register, guard: Middleware, *, provider: str | None
+) -> list[Route]:
+    """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody.
+
+    Args:
+        provider: the name of the one at which people can log in.
+    """
     url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     overview = Overview(database, register)
     runs = RunPages(app, database, register)
     deliveries = DeliveryPages(database, register, url)
     jobs = JobPages(app, database)
     listings = ListingPages(app, database, register, url)
+    access = AccessPages(database)
     shown = {
         "/": overview.show,
         "/find": runs.find,
@@ -41,9 +49,11 @@ def routes(app: App, settings: Settings, database: Database, register: Register,
         "/definitions/{name}": listings.definition,
         "/sources": listings.sources,
         "/workers": listings.workers,
+        "/tokens": access.tokens,
+        "/audit": access.audit,
     }
     return [
-        Route("/login", login, methods=["GET"]),
+        Route("/login", Welcome(provider).show, methods=["GET"]),
         Route("/static/{digest}/{name}", assets.serve, methods=["GET"]),
         *(Route(path, page, methods=["GET"], middleware=[guard]) for path, page in shown.items()),
     ]

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.errors import HooklineError, Unavailable
+from hookline.web.access import Principal, Role
 from hookline.web.dashboard import assets, words
 from hookline.web.problems import Problem
 from hookline.web.sessions import COOKIE
@@ -80,7 +81,8 @@ def page(request: Request, template: str, /, status: int = 200, **shown: Any) ->
     text = ENVIRONMENT.get_template(template).render(
         layout=layout,
         path=path,
-        leaves=_who(request),
+        who=_who(request),
+        may=_permitting(request),
         now=shown.pop("now", None) or datetime.now(UTC),
         turned=_turning(request),
         **shown,
@@ -88,9 +90,27 @@ def page(request: Request, template: str, /, status: int = 200, **shown: Any) ->
     return Response(text, status, HEADERS, "text/html; charset=utf-8")
 
 
-def _who(request: Request) -> str | None:
+def _who(request: Request) -> Principal | None:
     """Who has logged in; `None` of whoever needed not to."""
-    return request.scope["principal"].name if COOKIE in request.cookies and "principal" in request.scope else None
+    return request.scope.get("principal") if COOKIE in request.cookies else None
+
+
+def _permitting(request: Request) -> Callable[[str], bool]:
+    def may(line: str) -> bool:
+        """Whether whoever sees the page may ask that of the API, which is told as in its table; nothing else is."""
+        who: Principal | None = request.scope.get("principal")
+        needed: Role = request.app.state.needs[line]
+        return who is not None and who.may(needed)
+
+    return may
+
+
+def demand(request: Request, line: str) -> None:
+    """Raise `Problem` 403 unless whoever wants a page may ask that of the API."""
+    if not _permitting(request)(line):
+        who: Principal = request.scope["principal"]
+        needed = request.app.state.needs[line]
+        raise Problem(403, f"This page asks for the role {needed}, and {who.name} is {who.role}.")
 
 
 def _turning(request: Request) -> Callable[..., str]:

@@ -65,12 +65,20 @@ async function press(button) {
   if (confirm && !(await sure(confirm, button.dataset.yes ?? button.textContent.trim()))) return;
   const told = await doing(button, () => ask(act, body ? JSON.parse(body) : {}));
   if (told === null) return;
-  if (shows) {
-    const dialog = document.getElementById("shown");
-    dialog.querySelector("h2").textContent = shows;
-    dialog.querySelector("pre").textContent = JSON.stringify(told, null, 2);
-    dialog.showModal();
-  } else await finish(told, { said, then });
+  if (shows) show(shows, JSON.stringify(told, null, 2));
+  else await finish(told, { said, then });
+}
+
+// A text in a dialog of its own, for as long as that is open.
+function show(title, text) {
+  const dialog = document.getElementById("shown");
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("pre").textContent = text;
+  dialog.showModal();
+  return new Promise((done) => dialog.addEventListener("close", () => {
+    dialog.querySelector("pre").textContent = "";
+    done();
+  }, { once: true }));
 }
 
 async function many(button) {
@@ -136,6 +144,10 @@ async function submit(form, button) {
   const told = await doing(button ?? form.querySelector("button.main"), () => ask(form.dataset.act, body));
   if (told === null) return;
   form.closest("dialog")?.close();
+  if (form.dataset.shows) {
+    form.reset();
+    await show(form.dataset.shows, told[form.dataset.of]);
+  }
   await finish(told, form.dataset);
 }
 

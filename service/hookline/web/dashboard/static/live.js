@@ -19,6 +19,7 @@ export async function refresh() {
   asked = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { "X-Fragment": "main" } });
+    if (answer.redirected && new URL(answer.url).pathname === "/login") return location.assign(answer.url); // the session has ended
     if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(String(answer.status));
     const told = new DOMParser().parseFromString(await answer.text(), "text/html");
     const main = told.getElementById("main");
@@ -74,7 +75,9 @@ function listen() {
   stream.addEventListener("delivery", soon);
   stream.onerror = () => {
     become("poll"); // a stream that only broke is taken up again by the browser
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 12 * EVERY);
+    if (stream.readyState !== EventSource.CLOSED) return;
+    soon(); // whoever is logged out is told so
+    setTimeout(listen, 12 * EVERY);
   };
 }
 

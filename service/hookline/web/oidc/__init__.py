@@ -1,0 +1,1 @@
+"""Logging in at a provider of identities, by OpenID Connect."""
