@@ -22,7 +22,7 @@ select {_ID.format(at="at", n="n", kind="8")}, case when n % 5000 = 0 then 'rare
        case when n % 500 = 0 then 'the body is no JSON' end, '', '[["content-type","application/json"]]',
        decode(repeat('7b7d0a20', 60), 'hex'), at
   from (select n, {_MOMENT.format(n="n")} as at from generate_series(1, $1::bigint) as n) as given
-"""  # noqa: S608 - constants
+"""
 
 RUNS = f"""
 insert into hookline.runs (id, job, version, state, priority, scope, delivery_id, event_index, parent_id, worker_id,
@@ -44,13 +44,14 @@ select {_ID.format(at="at", n="n", kind="9")}, 'job' || n % 11, 1, state, n % 3,
                     when n % 1000 < 240 then 'queued' when n % 1000 < 245 then 'blocked'
                     when n % 1000 < 285 then 'waiting' when n % 1000 < 289 then 'paused' else 'running' end as state
           from generate_series(1, $1::bigint) as n) as given
-"""  # noqa: S608 - constants
+"""
 """Of the newest tenth a fifth is queued and a twentieth waits; of all three in a hundred have failed."""
 
 REST = (
     """
     insert into hookline.run_data (run_id, body_from, input, output)
-    select id, delivery_id, case when delivery_id is null then '{"page": 7}'::json end, '{"rows": 700}' from hookline.runs
+    select id, delivery_id, case when delivery_id is null then '{"page": 7}'::json end, '{"rows": 700}'
+      from hookline.runs
     """,
     """
     insert into hookline.journal (run_id, key, position, claim, attempt, kind, state, output, started_at, finished_at)
@@ -72,7 +73,8 @@ REST = (
     """,
     """
     insert into hookline.run_events (at, run_id, job, scope, state)
-    select created_at, id, job, scope, each from hookline.runs cross join unnest(array['queued', 'running', state]) as each
+    select created_at, id, job, scope, each
+      from hookline.runs cross join unnest(array['queued', 'running', state]) as each
      where created_at > now() - interval '1 day' order by created_at
     """,
     """
@@ -108,17 +110,17 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
         return str(await connection.fetchval(statement))
 
     finished, blocked, waiting, scoped, about = [
-        await one(f"select id from hookline.runs where {fits} order by id desc limit 1")  # noqa: S608 - constants
+        await one(f"select id from hookline.runs where {fits} order by id desc limit 1")
         for fits in ("state = 'succeeded'", "state = 'blocked'", "state = 'waiting'", "scope is not null",
                      "correlation is not null")
     ]  # fmt: skip
     delivery, other = [
-        await one(f"select id from hookline.deliveries where status = '{status}' order by id desc limit 1")  # noqa: S608
+        await one(f"select id from hookline.deliveries where status = '{status}' order by id desc limit 1")
         for status in ("accepted", "quarantined")
     ]
-    scope = await one(f"select scope from hookline.runs where id = '{scoped}'")  # noqa: S608 - an id
-    correlation = await one(f"select correlation from hookline.runs where id = '{about}'")  # noqa: S608 - an id
-    key = await one(f"select key from hookline.deliveries where id = '{delivery}'")  # noqa: S608 - an id
+    scope = await one(f"select scope from hookline.runs where id = '{scoped}'")
+    correlation = await one(f"select correlation from hookline.runs where id = '{about}'")
+    key = await one(f"select key from hookline.deliveries where id = '{delivery}'")
     states = ("queued", "blocked", "running", "waiting", "paused", "failed", "cancelled", "succeeded")
     narrow = [f"state={state}" for state in states] + [
         "job=job1", "job=absent", "job=job1&state=failed", "job=absent&state=succeeded", "job=absent&state=failed",
@@ -128,7 +130,8 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
         "", "source=source1", "source=rare", "source=absent", f"key={key}", f"key={key}&source=source1", "key=absent",
         "type=kind", "type=kind.1", "type=kind.1.7", "type=absent", "subject=octo/site-7", "subject=absent",
         "status=quarantined", "status=conflict", "status=accepted", "source=rare&status=accepted",
-        "source=rare&type=kind.1", "source=source1&status=quarantined&type=kind.2", "subject=octo/site-7&status=ignored",
+        "source=rare&type=kind.1", "source=source1&status=quarantined&type=kind.2",
+        "subject=octo/site-7&status=ignored",
         "since=2020-01-01T00:00Z", "until=2020-01-01T00:00Z", f"cursor={delivery}", f"source=rare&cursor={delivery}",
     ]  # fmt: skip
     around = ["", f"cursor={finished}"]
@@ -150,9 +153,10 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
         "/api/audit": ["", f"cursor={finished}"],
     }  # fmt: skip
     told = {path: [f"{path}?{query}" if query else path for query in queries] for path, queries in asked.items()}
-    for path in ("/jobs", "/schedules", "/definitions", "/sources", "/workers", "/api/jobs", "/api/definitions",
-                 "/api/schedules", "/api/sources", "/api/connectors", "/api/workers", "/api/tokens", "/api/me"):  # fmt: skip
-        told[path] = [path]
+    for each in ("jobs", "schedules", "definitions", "sources", "workers", "connectors", "tokens", "me"):
+        told |= {f"/{each}": [f"/{each}"], f"/api/{each}": [f"/api/{each}"]}
+    for absent in ("/connectors", "/tokens", "/me"):
+        del told[absent]
     for prefix in ("", "/api"):
         told[f"{prefix}/runs/{{id}}"] = [f"{prefix}/runs/{each}" for each in (finished, blocked, waiting, scoped)]
         told[f"{prefix}/deliveries/{{id}}"] = [f"{prefix}/deliveries/{each}" for each in (delivery, other)]

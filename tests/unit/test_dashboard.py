@@ -210,20 +210,20 @@ def quiet(**changes: Any) -> list[attention.Notice]:
 
 def test_nothing_is_told_when_all_is_well() -> None:
     on_time = {"name": "s", "active": True, "problem": None, "next_at": at(-1)}
-    due = {"job": "j", "version": 1, "runs": 3, "offered": True, "since": at(-5)}
+    due = {"job": "j", "version": 1, "runs": 3, "offered": True, "is_more": False, "since": at(-5)}
     assert quiet(schedules=[on_time], queues=[due], connectors=[{"name": "c", "problem": None}]) == []
 
 
 def test_the_worst_is_told_first() -> None:
-    late = {"job": "slow", "version": 1, "runs": 3, "offered": True, "since": at(-300)}
-    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "since": at(-1)}
-    paused = {"job": "p", "runs": 2, "reason": "why", "last": at(-1), "id": 1}
+    late = {"job": "slow", "version": 1, "runs": 3, "offered": True, "is_more": False, "since": at(-300)}
+    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "is_more": False, "since": at(-1)}
+    paused = {"job": "p", "runs": 2, "is_more": True, "reason": "why", "last": at(-1), "id": 1}
     titles = [each.title for each in quiet(queues=[late, stranded], paused=[paused])]
-    assert titles == ["old version 1 is stranded", "p: 2 runs paused", "slow is behind"]
+    assert titles == ["old version 1 is stranded", "p: 2+ runs paused", "slow is behind"]
 
 
 def test_that_no_worker_is_alive_is_told_instead_of_what_follows_from_it() -> None:
-    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "since": at(-1)}
+    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "is_more": False, "since": at(-1)}
     assert [each.title for each in quiet(queues=[stranded], workers=0)] == ["No worker is alive"]
 
 
