@@ -25,16 +25,22 @@ _IN_SPANS = """
  cross join lateral
 """
 
+_DUE = "case when due_at between created_at and started_at or started_at is null then due_at else created_at end"
+"""When a run could first be begun: the due time of one that has waited since is that of its last wake-up."""
+
 RUN_SPANS = f"""
 select number, tally.* {_IN_SPANS} (
     select count(*) as seen, (array_agg(id order by id desc))[1] as last,
            count(*) filter (where state = 'succeeded') as succeeded,
            count(*) filter (where state = 'failed') as failed,
            count(*) filter (where state = 'cancelled') as cancelled,
-           extract(epoch from percentile_disc(0.5) within group (order by started_at - created_at))::float8 as typical,
-           extract(epoch from percentile_disc(0.95) within group (order by started_at - created_at))::float8 as slow
-      from (select id, state, started_at, created_at from hookline.runs
-             where id >= first and id < behind order by id limit {SAMPLE}) as few
+           extract(epoch from percentile_disc(0.5) within group (order by started_at - due))::float8 as typical,
+           extract(epoch from percentile_disc(0.95) within group (order by started_at - due))::float8 as slow,
+           array_agg(extract(epoch from due)::float8) filter (where is_late) as late,
+           array_agg(extract(epoch from started_at)::float8) filter (where is_late) as begun
+      from (select *, started_at >= ($3::timestamptz[])[number::integer] as is_late
+              from (select id, state, started_at, {_DUE} as due from hookline.runs
+                     where id >= first and id < behind order by id limit {SAMPLE}) as few) as judged
 ) as tally order by number
 """  # noqa: S608 - constants
 
@@ -51,9 +57,10 @@ select number, tally.* {_IN_SPANS} (
 
 
 async def run_spans(connection: Connection, edges: Sequence[datetime]) -> list[asyncpg.Record]:
-    """What became of the runs that were created between each two of `edges`, and how long they waited, in seconds."""
+    """What became of the runs that were created between each two of `edges`, and how many seconds after they were due they
+    were begun; of those that were begun after the end of the span, when they were due, and when begun."""
     ids = [first_uuid7(edge) for edge in edges]
-    return await connection.fetch(RUN_SPANS, ids[:-1], ids[1:])
+    return await connection.fetch(RUN_SPANS, ids[:-1], ids[1:], edges[1:])
 
 
 async def delivery_spans(connection: Connection, edges: Sequence[datetime]) -> list[asyncpg.Record]:

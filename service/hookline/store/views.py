@@ -78,11 +78,13 @@ select key, kind, state, due_at, output from hookline.journal
 """
 
 RECENT_CALLS = """
-select array_agg(key order by position, key) as keys
-  from (select id from hookline.runs where job = $1 order by id desc limit $2) as recent
-  join hookline.journal on run_id = id
- where kind not in ('var', 'stream') and state <> 'abandoned'
- group by run_id order by run_id
+select keys
+  from (select id from hookline.runs where job = $1 order by job desc, id desc limit $2) as recent
+ cross join lateral (
+    select array_agg(key order by position, key) as keys from hookline.journal
+     where run_id = recent.id and kind not in ('var', 'stream') and state <> 'abandoned'
+ ) as calls
+ where keys is not null order by recent.id
 """
 
 
