@@ -57,8 +57,8 @@ select number, tally.* {_IN_SPANS} (
 
 
 async def run_spans(connection: Connection, edges: Sequence[datetime]) -> list[asyncpg.Record]:
-    """What became of the runs that were created between each two of `edges`, and how many seconds after they were due they
-    were begun; of those that were begun after the end of the span, when they were due, and when begun."""
+    """What became of the runs that were created between each two of `edges`, and how many seconds after they were due
+    they were begun; of those that were begun after the end of the span, when they were due, and when begun."""
     ids = [first_uuid7(edge) for edge in edges]
     return await connection.fetch(RUN_SPANS, ids[:-1], ids[1:], edges[1:])
 
