@@ -143,7 +143,8 @@ async def test_lists_of_runs_are_read_from_an_index_in_their_order(
         await connection.execute(FILL, 10)
         await connection.execute("analyze hookline.runs")
         asked = Asked(connection)
-        await views.runs(cast("Connection", asked), **filters)
+        before = filters.pop("before", None)
+        await search.runs(cast("Connection", asked), search.Wanted(**filters), before=before)
         assert index in asked.plan
         assert '"Sort"' not in asked.plan
 
@@ -192,7 +193,7 @@ async def test_lists_of_deliveries_are_read_from_the_index_of_what_is_rarest(
             assert '"Sort Key": ["deliveries' not in asked.plan
         if wanted.keys() & {"subject", "key", "type"}:
             found = await inbox.listed(connection, Filter(**wanted))
-            assert len(found) == (0 if "github" in wanted.values() else 1)
+            assert len(found.rows) == (0 if "github" in wanted.values() else 1)
 
 
 async def test_a_page_of_the_feed_is_read_in_the_order_of_ids(dsn: str) -> None:
@@ -218,20 +219,20 @@ DAY = datetime.now(UTC) - timedelta(days=1)
 @pytest.mark.parametrize("analysed", [False, True], ids=["never analysed", "analysed"])
 async def test_what_the_dashboard_asks_is_read_from_indexes(dsn: str, analysed: bool) -> None:
     asks: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any], str]] = {
-        "all runs": (search.runs, (), {}, "runs_pkey"),
-        "a job's": (search.runs, (), {"job": "job1"}, "runs_job"),
-        "a job's that none are of": (search.runs, (), {"job": "absent"}, "runs_job"),
-        "failed ones": (search.runs, (), {"state": "failed", "job": "job1"}, "runs_state"),
-        "running ones": (search.runs, (), {"state": "running"}, "runs_"),
-        "a scope's": (search.runs, (), {"scope": "scope2"}, "runs_pkey"),
-        "a source's": (search.runs, (), {"source": "rare"}, "deliveries_pkey"),
+        "all runs": (search.runs, (search.Wanted(),), {}, "runs_pkey"),
+        "a job's": (search.runs, (search.Wanted(job="job1"),), {}, "runs_job"),
+        "a job's that none are of": (search.runs, (search.Wanted(job="absent"),), {}, "runs_job"),
+        "failed ones": (search.runs, (search.Wanted(state="failed", job="job1"),), {}, "runs_state"),
+        "running ones": (search.runs, (search.Wanted(state="running"),), {}, "runs_state"),
+        "a scope's": (search.runs, (search.Wanted(scope="scope2"),), {}, "runs_pkey"),
+        "a source's": (search.runs, (search.Wanted(source="rare"),), {}, "deliveries_pkey"),
         "runs over time": (overview.run_spans, ([DAY, datetime.now(UTC)],), {}, "runs_pkey"),
         "deliveries over time": (overview.delivery_spans, ([DAY, datetime.now(UTC)],), {}, "deliveries_pkey"),
         "counts": (overview.counts, (DAY,), {}, "runs_state"),
         "queues": (overview.queues, (), {}, "runs_due"),
         "sources": (overview.sources, (["rare"], DAY), {}, "deliveries_source"),
         "recent ones": (overview.recent, (["job1"], 30), {}, "runs_job"),
-        "unfinished ones": (views.unfinished, (), {}, "runs_due"),
+        "unfinished ones": (overview.open_by_job, (), {}, "runs_state"),
     }
     async with Database(dsn) as database, database.session() as connection:
         await connection.execute("alter table hookline.runs set (autovacuum_enabled = off)")

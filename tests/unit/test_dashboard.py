@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.jobs.diagram import Diagram, Edge, Node
-from hookline.web.dashboard import assets, attention, charts, forms, graph, pretty, words
+from hookline.web.dashboard import assets, attention, charts, forms, graph, overview, pretty, words
 from hookline.web.dashboard.charts import Series
 from hookline.web.dashboard.render import ENVIRONMENT
 from hookline.web.dashboard.timeline import WIDTH, ticks, timeline
@@ -210,21 +210,35 @@ def quiet(**changes: Any) -> list[attention.Notice]:
 
 def test_nothing_is_told_when_all_is_well() -> None:
     on_time = {"name": "s", "active": True, "problem": None, "next_at": at(-1)}
-    due = {"job": "j", "version": 1, "runs": 3, "offered": True, "since": at(-5)}
+    due = {"job": "j", "version": 1, "runs": 3, "offered": True, "is_more": False, "since": at(-5)}
     assert quiet(schedules=[on_time], queues=[due], connectors=[{"name": "c", "problem": None}]) == []
 
 
 def test_the_worst_is_told_first() -> None:
-    late = {"job": "slow", "version": 1, "runs": 3, "offered": True, "since": at(-300)}
-    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "since": at(-1)}
-    paused = {"job": "p", "runs": 2, "reason": "why", "last": at(-1), "id": 1}
+    late = {"job": "slow", "version": 1, "runs": 3, "offered": True, "is_more": False, "since": at(-300)}
+    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "is_more": False, "since": at(-1)}
+    paused = {"job": "p", "runs": 2, "is_more": True, "reason": "why", "last": at(-1), "id": 1}
     titles = [each.title for each in quiet(queues=[late, stranded], paused=[paused])]
-    assert titles == ["old version 1 is stranded", "p: 2 runs paused", "slow is behind"]
+    assert titles == ["old version 1 is stranded", "p: 2+ runs paused", "slow is behind"]
 
 
 def test_that_no_worker_is_alive_is_told_instead_of_what_follows_from_it() -> None:
-    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "since": at(-1)}
+    stranded = {"job": "old", "version": 1, "runs": 1, "offered": False, "is_more": False, "since": at(-1)}
     assert [each.title for each in quiet(queues=[stranded], workers=0)] == ["No worker is alive"]
+
+
+def test_the_age_of_the_queue_is_that_of_the_run_that_was_first_due() -> None:
+    edges = [at(60 * number) for number in range(5)]
+    spans: list[Any] = [
+        # due at 10 s and begun at 130 s; due at 50 s and begun at 70 s
+        {"late": [(at(10)).timestamp(), at(50).timestamp()], "begun": [at(130).timestamp(), at(70).timestamp()]},
+        {"late": [at(100).timestamp()], "begun": [at(185).timestamp()]},
+        {"late": None, "begun": None},
+        {"late": None, "begun": None},
+    ]
+    assert overview.ages(spans, edges, at(200), None) == [50, 110, 80, 0]
+    assert overview.ages(spans, edges, at(200), at(170)) == [50, 110, 80, 30]
+    assert overview.ages(spans, edges, at(200), at(-400)) == [460, 520, 580, 600]
 
 
 def test_an_asset_is_where_the_pages_say_it_is() -> None:

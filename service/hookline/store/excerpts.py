@@ -56,11 +56,13 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
     return row, journal, total
 
 
+# "offset 0": else the planner may walk through all deliveries in the order of their ids for the first 50.
 DELIVERY = f"""
 select id, source, key, type, status, reason, conflict_of, replay_of, received_at, secret, headers,
        substring(body from 1 for {MOST}) as body, octet_length(body) as size, bindings, events,
-       array(select replays.id from hookline.deliveries replays where replays.replay_of = deliveries.id
-              order by id limit 50) as replays
+       array(select id from (
+                select replays.id from hookline.deliveries replays where replays.replay_of = deliveries.id offset 0
+             ) as replays order by id limit 50) as replays
   from hookline.deliveries where id = $1
 """  # noqa: S608 - constants
 

@@ -3,6 +3,8 @@
 Ids are made by clocks before their deliveries are committed, so behind the last id that somebody has seen others may
 still turn up. Where a reader is, is therefore told by a snapshot of Postgres: the transactions that it has seen the end
 of. What is visible now, and was not then, is new, whatever its id.
+
+A page looks at no more than `SCAN` deliveries for those that fit, and the next goes on behind these.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from msgspec.structs import replace
 from hookline.codec import first_uuid7
 from hookline.store.database import Connection
 from hookline.store.inbox import Filter
+from hookline.store.search import NIL, SCAN
 from hookline.store.views import where
 
 WINDOW = timedelta(minutes=2)
@@ -115,13 +118,14 @@ async def begin(connection: Connection, since: datetime | None) -> Cursor:
 
 async def read(
     connection: Connection, cursor: Cursor, wanted: Filter, *, limit: int
-) -> tuple[list[asyncpg.Record], Cursor]:
-    """The next deliveries that fit, and where to read on; none of them only if there are none yet."""
-    rows = await _page(connection, cursor, wanted, limit)
-    if not rows:
+) -> tuple[list[asyncpg.Record], Cursor, bool]:
+    """Some of the next deliveries that fit, where to read on, and whether there may be more already."""
+    rows, edge = await _page(connection, cursor, wanted, limit)
+    if not rows and edge is None:
         cursor = await _next_round(connection, cursor)
-        rows = await _page(connection, cursor, wanted, limit)
-    return rows, replace(cursor, after=rows[-1]["id"]) if rows else cursor
+        rows, edge = await _page(connection, cursor, wanted, limit)
+    behind = rows[-1]["id"] if rows else edge
+    return rows, cursor if behind is None else replace(cursor, after=behind), behind is not None
 
 
 async def started(connection: Connection, deliveries: Iterable[UUID]) -> dict[UUID, list[asyncpg.Record]]:
@@ -144,13 +148,23 @@ async def _now(connection: Connection) -> tuple[str, UUID]:
     return row["snapshot"], first_uuid7(row["now"] - WINDOW)
 
 
-async def _page(connection: Connection, cursor: Cursor, wanted: Filter, limit: int) -> list[asyncpg.Record]:
+EDGE = f"""
+select id from hookline.deliveries where id >= $1 and id > $2 order by id offset {SCAN - 1} limit 1
+"""  # noqa: S608 - a constant
+
+
+async def _page(
+    connection: Connection, cursor: Cursor, wanted: Filter, limit: int
+) -> tuple[list[asyncpg.Record], UUID | None]:
+    """What fits of the round's next rows, and the last of these, if not all of them were looked at."""
     if cursor.seen == cursor.upto:
-        return []
+        return [], None
+    edge: UUID | None = await connection.fetchval(EDGE, cursor.first, cursor.after or NIL)
     clause, values = where(
         {
             "id >= {}": cursor.first,
             "id > {}": cursor.after,
+            "id <= {}": edge,
             "source = {}": wanted.source,
             "key = {}": wanted.key,
             "status = {}": wanted.status,
@@ -163,4 +177,4 @@ async def _page(connection: Connection, cursor: Cursor, wanted: Filter, limit: i
     values += [cursor.next, cursor.upto]
     clause += _UPTO.format(next=f"${len(values) - 1}", upto=f"${len(values)}")
     statement = _PAGE.format(clause=clause, limit=int(limit), bytes=PAGE_BYTES)
-    return await connection.fetch(statement, *values)
+    return await connection.fetch(statement, *values), edge

@@ -1,7 +1,11 @@
-"""The inbox: what people and their tools ask about deliveries; nothing here writes."""
+"""The inbox: what people and their tools ask about deliveries; nothing here writes.
+
+A page reads a bounded number of rows, as `hookline.store.search` does, whose words it uses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -11,8 +15,7 @@ from msgspec import Struct
 from hookline.codec import first_uuid7
 from hookline.store.database import Connection, transaction
 from hookline.store.delivery import Status
-
-NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
+from hookline.store.search import IN_ORDER, LAST, NIL, SCAN, Found
 
 
 class Filter(Struct, frozen=True):
@@ -68,8 +71,7 @@ id = any(array(
 ))
 """  # noqa: S608 - constants
 
-_OF_TYPE = """
-id = any(array(
+_TYPES = """
     with recursive known (type) as (
         select {type}::text collate "C"
          union all
@@ -79,11 +81,20 @@ id = any(array(
                  order by deliveries.type collate "C" limit 1)
           from known where known.type is not null
     )
-    select newest.id from known cross join lateral (
-        select id from hookline.deliveries where {first} order by {order} limit {limit}) as newest
-))
 """
-"""The newest of the type and of each of its sub-types, each found by one look: among them are the newest of all."""
+"""The type and each of its sub-types, each found by one look into an index."""
+
+_OF_TYPE = f"""
+id = any(array(
+    {_TYPES}
+    select newest.id from known cross join lateral (
+        select id from hookline.deliveries where {{first}} order by {{order}} limit {{limit}}) as newest
+))
+"""  # noqa: S608 - constants
+"""The newest of each of the types: among them are the newest of all."""
+
+SCAN_OF_TYPE = 500
+"""Rows of each sub-type that are looked at for what else is asked for."""
 
 _FROM = "({column}, id) >= ({value}, $1) and ({column}, id) < ({value}, $2)"
 """The deliveries with a value in a column, said so that only the index of both can give them in their order.
@@ -101,36 +112,50 @@ _FITTING = {
     "status": "status = {value}",
 }
 
-IN_ORDER = "set local enable_sort = off; set local enable_bitmapscan = off"
-"""Have Postgres read from the index that gives the order: it cannot know how few it will have to look at."""
 
-
-async def listed(
-    connection: Connection, wanted: Filter, *, before: UUID | None = None, limit: int = 50
-) -> list[asyncpg.Record]:
+async def listed(connection: Connection, wanted: Filter, *, before: UUID | None = None, limit: int = 50) -> Found:
     """The newest deliveries that fit, without headers and bodies; `before` is the last id of the page before."""
     ends = [each for each in (before, wanted.until and first_uuid7(wanted.until)) if each is not None]
-    range_ = (NIL if wanted.since is None else first_uuid7(wanted.since), min(ends, default=LAST))
+    first, behind = NIL if wanted.since is None else first_uuid7(wanted.since), min(ends, default=LAST)
     given = _given(wanted)
-    number = {name: f"${place}" for place, name in enumerate(given, 3)}
     leading, *others = given or ("id",)
-    conditions = [_FITTING[name].format(value=number[name]) for name in others]
-    order = "id desc"
-    if leading in ("id", "key"):
-        conditions.append("id >= $1 and id < $2")
-    else:
-        column, value = _COLUMNS[leading], "known.type" if leading == "type" else number[leading]
-        conditions += [f"{column} is not null", _FROM.format(column=column, value=value)]
-        order = f"{column} desc, id desc"
-    if leading == "key":
-        conditions.append(_OF_KEY.format(key=number["key"]))
-    clause = " and ".join(conditions)
-    if leading == "type":
-        clause, order = _OF_TYPE.format(type=number["type"], first=clause, order=order, limit=int(limit)), "id desc"
-    statement = f"{LISTED} where {clause} order by {order} limit {int(limit)}"
+    number = {name: f"${place}" for place, name in enumerate(given, 3)}
+    near, order = _near(leading, number)
     async with transaction(connection):
         await connection.execute(IN_ORDER)
-        return await connection.fetch(statement, *range_, *given.values())
+        edge = None
+        if others and leading != "key":
+            edge = await connection.fetchrow(_edge(leading, number, near, order), first, behind, given[leading])
+            first = first if edge is None else edge["id"]
+        clause = " and ".join([near, *(_FITTING[name].format(value=number[name]) for name in others)])
+        if leading == "type":
+            clause = _OF_TYPE.format(type=number["type"], first=clause, order=order, limit=int(limit) + 1)
+            order = "id desc"
+        statement = f"{LISTED} where {clause} order by {order} limit {int(limit) + 1}"
+        rows = await connection.fetch(statement, first, behind, *given.values())
+    if len(rows) > limit:
+        return Found(rows[:limit], rows[limit - 1]["id"])
+    return Found(rows) if edge is None else Found(rows, edge["id"], edge["at"])
+
+
+def _near(leading: str, number: Mapping[str, str]) -> tuple[str, str]:
+    """The condition that one index meets, and its order."""
+    if leading == "id":
+        return "id >= $1 and id < $2", "id desc"
+    if leading == "key":
+        return f"id >= $1 and id < $2 and {_OF_KEY.format(key=number['key'])}", "id desc"
+    column, value = _COLUMNS[leading], "known.type" if leading == "type" else number[leading]
+    return f"{column} is not null and {_FROM.format(column=column, value=value)}", f"{column} desc, id desc"
+
+
+def _edge(leading: str, number: Mapping[str, str], near: str, order: str) -> str:
+    """What tells the oldest row that is looked at, if there are more than that."""
+    looked = f"select id, received_at as at from hookline.deliveries where {near} order by {order}"  # noqa: S608
+    if leading != "type":
+        return f"{looked} offset {SCAN - 1} limit 1"
+    types = _TYPES.format(type=number["type"])
+    each = f"{looked} offset {SCAN_OF_TYPE - 1} limit 1"
+    return f"{types} select oldest.* from known cross join lateral ({each}) as oldest order by id desc limit 1"  # noqa: S608
 
 
 def _given(wanted: Filter) -> dict[str, str]:

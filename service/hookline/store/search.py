@@ -1,10 +1,10 @@
-"""Search: runs that fit what a person looks for, a page at a time, however many there are.
+"""Search: runs that fit what is looked for, a page at a time, however many there are.
 
 A page reads at most `SCAN` rows of the one index that fits best, in its order. What else is asked for is looked at in
 those rows; if they do not fill the page, it says how far back it has looked, and the next page goes on from there.
 
 A job's runs are asked for as what lies between two ends of the index of both columns: were the job told by itself, the
-planner might read all runs in the order of their ids until it has met enough of that job.
+planner might read all runs in the order of their ids until it has met enough of that job. So are those in a state.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import asyncpg
 from msgspec import Struct
 
 from hookline.codec import first_uuid7
-from hookline.store.database import Connection
-from hookline.store.states import STATES
+from hookline.store.database import Connection, transaction
+from hookline.store.states import STATES, TERMINAL
 
 SCAN = 10_000
 
-_INDEXED: dict[str, str] = {state: f"state = '{state}'" for state in STATES if state != "succeeded"}
-"""The states for which an index is kept, said so that it fits; most runs have succeeded."""
+NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
+
+IN_ORDER = "set local enable_sort = off; set local enable_bitmapscan = off"
+"""Have Postgres read from the index that gives the order: it cannot know how few it will have to look at."""
 
 
 class Found(Struct, frozen=True):
@@ -41,89 +43,92 @@ class Found(Struct, frozen=True):
 
 
 _RUN = """
-id, job, version, scope, state, created_at, started_at, finished_at, due_at, delivery_id, parent_id, reason, attempt,
-correlation
+id, job, version, scope, state, priority, created_at, started_at, finished_at, due_at, delivery_id as delivery,
+parent_id as parent, reason, attempt, worker_id as worker, forked_from, superseded_by, correlation, data_deletion
 """
 
 
-async def runs(
-    connection: Connection,
-    *,
-    job: str | None = None,
-    state: str | None = None,
-    scope: str | None = None,
-    source: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
-) -> Found:
-    """The newest runs that fit.
+class Wanted(Struct, frozen=True):
+    """Which runs are meant: those that fit all that is said.
 
     Args:
         source: of the delivery that started them.
         since: when they were created at the earliest; their ids tell.
-        before: the last id of the page before.
+        is_ended: whether they have ended, if that matters.
     """
-    indexed = _INDEXED.get(state or "")
-    near = _near("job", indexed, job, since, until, before)
-    far = {
-        "job = {}": job if indexed else None,
-        "state = {}": None if indexed else state,
-        "scope = {}": scope,
-        "(select source from hookline.deliveries where deliveries.id = delivery_id) = {}": source,
-    }
-    order = "job desc, id desc" if job and not indexed else "id desc"
-    return await _page(connection, "hookline.runs", order, _RUN, "created_at", near, far, limit)
+
+    run: UUID | None = None
+    job: str | None = None
+    state: str | None = None
+    scope: str | None = None
+    correlation: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    is_ended: bool | None = None
 
 
-def _near(
-    column: str,
-    indexed: str | None,
-    name: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    before: UUID | None,
-) -> dict[str, Any]:
-    """The conditions that one index meets: what is `indexed`, or else whose `column` is `name`, between two ids."""
-    first = since and first_uuid7(since)
-    behind = min((each for each in (before, until and first_uuid7(until)) if each), default=None)
-    if indexed is not None or name is None:
-        return {indexed or "true": True if indexed else None, "id >= {}": first, "id < {}": behind}
-    return {
-        f"({column}, id) >= ({{}}, {{}})": (name, first or UUID(int=0)),
-        f"({column}, id) < ({{}}, {{}})": (name, behind or UUID(int=2**128 - 1)),
-    }
-
-
-async def _page(
-    connection: Connection,
-    table: str,
-    order: str,
-    columns: str,
-    moment: str,
-    near: Mapping[str, Any],
-    far: Mapping[str, Any],
-    limit: int,
+async def runs(
+    connection: Connection, wanted: Wanted, *, before: UUID | None = None, limit: int = 50, scan: int | None = None
 ) -> Found:
-    """A page of `table`: of the first rows that meet the conditions of `near`, those that also meet those of `far`."""
+    """The newest runs that fit, without their data.
+
+    Args:
+        before: the last id of the page before.
+        scan: rows that are looked at, at most; `SCAN` unless it is given.
+    """
+    scan = scan or SCAN
+    leading, near = _near(wanted, before)
+    far = {
+        "job = {}": wanted.job,
+        "state = {}": wanted.state,
+        "scope = {}": wanted.scope,
+        "correlation = {}": wanted.correlation,
+        "(select source from hookline.deliveries where deliveries.id = delivery) = {}": wanted.source,
+        "state = any({})": None if wanted.is_ended is None else _AMONG[wanted.is_ended],
+    }
     values: list[Any] = []
-    inner = _clause(near, values)
+    order = "".join(f"{column} desc, " for column in leading)
+    candidates = f"from hookline.runs{_clause(near, values)} order by {order}id desc"
     given = len(values)
-    outer = _clause(far, values)
-    candidates = f"from {table}{inner} order by {order}"
-    looked = f"(select * {candidates} limit {SCAN}) as looked"
-    rows = await connection.fetch(
-        f"select {columns} from {looked}{outer} order by {order} limit {limit + 1}",  # noqa: S608 - of constants
-        *values,
-    )
-    if len(rows) > limit:
-        return Found(rows[:limit], rows[limit - 1]["id"])
-    last = await connection.fetchrow(
-        f"select id, {moment} as at {candidates} offset {SCAN - 1} limit 1",
-        *values[:given],
-    )
+    looked = f"(select {_RUN} {candidates} limit {scan}) as looked{_clause(far, values)}"
+    async with transaction(connection):
+        await connection.execute(IN_ORDER)
+        # What is filtered out of rows in an order leaves the others in it.
+        rows = await connection.fetch(f"select * from {looked} limit {int(limit) + 1}", *values)  # noqa: S608 - constants
+        if len(rows) > limit:
+            return Found(rows[:limit], rows[limit - 1]["id"])
+        if len(values) == given:
+            return Found(rows)
+        edge = f"select id, created_at as at {candidates} offset {scan - 1} limit 1"
+        last = await connection.fetchrow(edge, *values[:given])
     return Found(rows) if last is None else Found(rows, last["id"], last["at"])
+
+
+_AMONG = {True: list(TERMINAL), False: [state for state in STATES if state not in TERMINAL]}
+
+
+def _near(wanted: Wanted, before: UUID | None) -> tuple[Sequence[str], dict[str, Any]]:
+    """What one index is led by, of what is likely the rarest, and the conditions that it meets."""
+    first = wanted.since and first_uuid7(wanted.since)
+    behind = min((each for each in (before, wanted.until and first_uuid7(wanted.until)) if each), default=None)
+    leading: tuple[str, ...]
+    values: tuple[str, ...]
+    if wanted.run is not None:
+        return (), {"id = {}": wanted.run, "id < {}": behind}
+    if wanted.job is not None and wanted.correlation is not None:
+        leading, values, within = ("job", "correlation"), (wanted.job, wanted.correlation), "correlation is not null"
+    elif wanted.state not in (None, "succeeded"):
+        leading, values, within = ("left(state, 2)",), (wanted.state[:2],), "left(state, 2) <> 'su'"
+    elif wanted.job is not None:
+        leading, values, within = ("job",), (wanted.job,), "true"
+    else:
+        return (), {"id >= {}": first, "id < {}": behind}
+    pair, marks = ", ".join([*leading, "id"]), ", ".join(["{}"] * (len(leading) + 1))
+    return leading, {
+        f"{within} and ({pair}) >= ({marks})": (*values, first or NIL),
+        f"({pair}) < ({marks})": (*values, behind or LAST),
+    }
 
 
 def _clause(conditions: Mapping[str, Any], values: list[Any]) -> str:
@@ -143,5 +148,5 @@ WHENCE = "select id, source, type from hookline.deliveries where id = any($1)"
 
 async def whence(connection: Connection, rows: Sequence[asyncpg.Record]) -> dict[UUID, asyncpg.Record]:
     """Source and type of the deliveries that started the runs `rows`, by their ids."""
-    wanted = [row["delivery_id"] for row in rows if row["delivery_id"] is not None]
+    wanted = [row["delivery"] for row in rows if row["delivery"] is not None]
     return {row["id"]: row for row in await connection.fetch(WHENCE, wanted)} if wanted else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,34 +26,6 @@ def where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
     given = {condition: value for condition, value in conditions.items() if value is not None}
     clause = " and ".join(condition.format(f"${number}") for number, condition in enumerate(given, 1))
     return f" where {clause}" if clause else "", list(given.values())
-
-
-RUNS = f"select {_RUN} from hookline.runs"  # noqa: S608 - a constant
-
-
-async def runs(
-    connection: Connection,
-    *,
-    id_: UUID | None = None,
-    job: str | None = None,
-    scope: str | None = None,
-    state: str | None = None,
-    correlation: str | None = None,
-    before: UUID | None = None,
-    limit: int = 50,
-) -> list[asyncpg.Record]:
-    """The newest runs that fit, without their data; `before` is the last id of the page before."""
-    clause, values = where(
-        {
-            "id = {}": id_,
-            "job = {}": job,
-            "scope = {}": scope,
-            "state = {}": state,
-            "correlation = {}": correlation,
-            "id < {}": before,
-        }
-    )
-    return await connection.fetch(f"{RUNS}{clause} order by id desc limit {int(limit)}", *values)
 
 
 RUN = f"""
@@ -89,37 +60,7 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
     return None if row is None else (row, await connection.fetch(JOURNAL, id_))
 
 
-IDS = "select id from hookline.runs"
-
 ENDED = "state in ('succeeded', 'failed', 'cancelled')"
-
-
-async def fitting(
-    connection: Connection,
-    *,
-    job: str | None,
-    scope: str | None,
-    state: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    unfinished: bool | None,
-    limit: int,
-) -> list[UUID]:
-    """The oldest runs that fit, among those that have ended, among the others, or among all."""
-    among = {None: "true", True: f"not {ENDED}", False: ENDED}[unfinished]
-    clause, values = where(
-        {
-            "job = {}": job,
-            "scope = {}": scope,
-            "state = {}": state,
-            "created_at >= {}": since,
-            "created_at < {}": until,
-            among + " and {}": True,
-        }
-    )
-    rows = await connection.fetch(f"{IDS}{clause} order by id limit {int(limit)}", *values)
-    return [row["id"] for row in rows]
-
 
 AHEAD = """
 select id, state from (
@@ -137,11 +78,13 @@ select key, kind, state, due_at, output from hookline.journal
 """
 
 RECENT_CALLS = """
-select array_agg(key order by position, key) as keys
-  from (select id from hookline.runs where job = $1 order by id desc limit $2) as recent
-  join hookline.journal on run_id = id
- where kind not in ('var', 'stream') and state <> 'abandoned'
- group by run_id order by run_id
+select keys
+  from (select id from hookline.runs where job = $1 order by job desc, id desc limit $2) as recent
+ cross join lateral (
+    select array_agg(key order by position, key) as keys from hookline.journal
+     where run_id = recent.id and kind not in ('var', 'stream') and state <> 'abandoned'
+ ) as calls
+ where keys is not null order by recent.id
 """
 
 
@@ -200,18 +143,7 @@ async def insight(connection: Connection, row: asyncpg.Record) -> Insight:
     )
 
 
-UNFINISHED = " union all ".join(
-    f"select job, '{state}' as state, count(*) from hookline.runs where state = '{state}' group by job"  # noqa: S608
-    for state in ("blocked", "queued", "running", "waiting", "paused")
-)
-"""State by state, each of which has an index."""
-
 OFFERED = "select distinct unnest(offers) from hookline.workers where expires_at > now()"
-
-
-async def unfinished(connection: Connection) -> list[asyncpg.Record]:
-    """How many runs of each job are in each state that is not final: rows `(job, state, count)`."""
-    return await connection.fetch(UNFINISHED)
 
 
 async def offered(connection: Connection) -> Sequence[str]:

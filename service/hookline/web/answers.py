@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from hookline import codec
 from hookline.peek import LARGE
+from hookline.store.search import Found
 from hookline.store.views import Insight
 
 
@@ -47,6 +48,11 @@ def _written(told: Mapping[str, object], body: bytes) -> Iterator[bytes]:
 def page(name: str, rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     """A page of `rows`: under `name`, with the cursor of the `next` page if there may be one."""
     return {name: rows, "next": rows[-1]["id"] if len(rows) == limit else None}
+
+
+def found(name: str, page: Found) -> dict[str, Any]:
+    """A page of what was looked for, under `name`, with the `next` one's cursor, and how far back it has looked."""
+    return {name: [dict(row) for row in page.rows], "next": page.next, "looked_back_to": page.looked_at}
 
 
 def run_with_data(row: asyncpg.Record, journal: Iterable[asyncpg.Record]) -> dict[str, Any]:

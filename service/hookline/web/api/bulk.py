@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from starlette.responses import Response
 
 from hookline import codec
 from hookline.errors import IllegalTransition, InvalidInput
-from hookline.store import views
+from hookline.store import search
 from hookline.store.database import Database
+from hookline.store.search import Wanted
 from hookline.web import answers
 from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.parameters import Moment, Text
@@ -23,6 +25,9 @@ ACTIONS = ("cancel", "pause", "resume", "retry", "fork", "signal", "complete-cal
 OF_ENDED = ("retry", "delete-data")
 OF_ANY = ("fork",)
 MOST_AT_ONCE = 10_000
+
+SCAN = 100_000
+"""Runs that are looked at for those that fit; with an earlier `until` others are."""
 
 
 class Filter(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,8 +70,9 @@ class Bulk:
         if action not in ACTIONS:
             raise Problem(404, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
         _check(action, body)
-        runs = await self._fitting(action, body.filter)
+        runs, looked_back_to = await self._fitting(action, body.filter)
         told: dict[str, Any] = {"action": action, "dry_run": body.dry_run, "fitting": len(runs)}
+        told["looked_back_to"] = looked_back_to
         if body.dry_run:
             return answers.json(told | {"runs": runs[:100]})
         new, refused = {}, {}
@@ -78,12 +84,15 @@ class Bulk:
         told |= {"done": len(new), "refused": refused}
         return answers.json(told | {"new": new} if action in ("retry", "fork") else told)
 
-    async def _fitting(self, action: str, wanted: Filter) -> list[UUID]:
-        among = None if action in OF_ANY else action not in OF_ENDED
+    async def _fitting(self, action: str, wanted: Filter) -> tuple[list[UUID], datetime | None]:
+        """The newest runs that fit, the oldest of them first, and how far back that was, if there may be more."""
+        among = None if action in OF_ANY else action in OF_ENDED
+        named = Wanted(**msgspec.structs.asdict(wanted), is_ended=among)
         async with self._database.session() as connection:
-            return await views.fitting(
-                connection, **msgspec.structs.asdict(wanted), unfinished=among, limit=MOST_AT_ONCE
-            )
+            found = await search.runs(connection, named, limit=MOST_AT_ONCE, scan=SCAN)
+        oldest = found.rows[-1]["created_at"] if found.rows else None
+        ids = [row["id"] for row in reversed(found.rows)]
+        return ids, found.looked_at or (oldest if found.next is not None else None)
 
     async def _do(self, action: str, run: UUID, wanted: Many) -> UUID | None:
         """Do it with one; returns the run that came of it."""

@@ -30,6 +30,9 @@ LONGEST_WAIT = 30.0
 
 _LOOK_EVERY = 0.5
 
+_LOOKING = 0.05
+"""Seconds that a request may look through what does not fit before it answers how far it has come."""
+
 
 class Replay(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /api/deliveries/{id}/replay`.
@@ -86,8 +89,8 @@ class Inbox:
     async def list(self, _: Request, query: DeliveriesQuery) -> Response:
         """`GET /api/deliveries`: the newest first, without their bodies."""
         async with self._database.reading() as connection:
-            rows = await inbox.listed(connection, query.wanted(), before=query.cursor, limit=query.limit)
-        return answers.json(answers.page("deliveries", [dict(row) for row in rows], query.limit))
+            found = await inbox.listed(connection, query.wanted(), before=query.cursor, limit=query.limit)
+        return answers.json(answers.found("deliveries", found))
 
     async def feed(self, _: Request, query: FeedQuery) -> Response:
         """`GET /api/deliveries/feed`: whole deliveries with their runs, the oldest first.
@@ -97,19 +100,22 @@ class Inbox:
         """
         wanted = query.wanted()
         deadline = monotonic() + query.wait
+        patience = max(deadline, monotonic() + _LOOKING)
         after = _cursor(query.after)
         while True:
             async with self._database.session() as connection:  # a reader that lags behind has another past
                 cursor = after or await feed.begin(connection, wanted.since)
                 try:
-                    rows, after = await feed.read(connection, cursor, wanted, limit=query.limit)
+                    rows, after, is_more = await feed.read(connection, cursor, wanted, limit=query.limit)
                 except asyncpg.DataError:
                     raise _no_cursor() from None
                 runs = await feed.started(connection, [row["id"] for row in rows])
-            if rows or (left := deadline - monotonic()) <= 0:
+            left = (patience if is_more else deadline) - monotonic()
+            if rows or left <= 0:
                 told = [_whole(row, runs[row["id"]]) for row in rows]
                 return answers.json({"deliveries": told, "next": str(after)})
-            await asyncio.sleep(min(left, _LOOK_EVERY))  # a hint would tell of other things as well
+            if not is_more:
+                await asyncio.sleep(min(left, _LOOK_EVERY))  # a hint would tell of other things as well
 
     async def show(self, request: Request) -> Response:
         """`GET /api/deliveries/{id}`: its headers and body, its events, what each job made of them, and its runs.

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hookline import codec
 from hookline.jobs.diagram import of_runs
 from hookline.jobs.job import Job
-from hookline.store import connectors, views, workers
+from hookline.store import connectors, overview, views, workers
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.problems import Problem
@@ -36,9 +36,11 @@ class Listings:
         A job that has unfinished runs but is not declared here is shown too: nobody may be able to run it.
         """
         counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        at_least: defaultdict[str, list[str]] = defaultdict(list)
         async with self._database.reading() as connection:
-            for row in await views.unfinished(connection):
+            for row in await overview.open_by_job(connection):
                 counts[row["job"]][row["state"]] = row["count"]
+                at_least[row["job"]] += [row["state"]] if row["is_more"] else []
             offered = await views.offered(connection)
         told = [
             {
@@ -50,6 +52,7 @@ class Listings:
                 "input_schema": job.takes.schema() if job and job.takes else {},
                 "offered": sorted(each for each in offered if each.rpartition("@")[0] == name),
                 "unfinished": counts[name],
+                "at_least": at_least[name],
             }
             for name in sorted({*self._jobs, *counts})
         ]

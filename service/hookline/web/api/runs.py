@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from hookline.events import Trigger
 from hookline.ingress.intake import Intake
-from hookline.store import views
+from hookline.store import search, views
 from hookline.store.database import Database
+from hookline.store.search import Wanted
 from hookline.web import answers
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Page, Text
@@ -49,16 +50,9 @@ class Runs:
     async def list(self, _: Request, query: RunsQuery) -> Response:
         """`GET /api/runs`: the newest first, without their data."""
         async with self._database.reading() as connection:
-            rows = await views.runs(
-                connection,
-                job=query.job,
-                scope=query.scope,
-                state=query.state,
-                correlation=query.correlation,
-                before=query.cursor,
-                limit=query.limit,
-            )
-        return answers.json(answers.page("runs", [dict(row) for row in rows], query.limit))
+            wanted = Wanted(job=query.job, state=query.state, scope=query.scope, correlation=query.correlation)
+            found = await search.runs(connection, wanted, before=query.cursor, limit=query.limit)
+        return answers.json(answers.found("runs", found))
 
     async def show(self, request: Request) -> Response:
         """`GET /api/runs/{id}`: a run with its data and its journal."""

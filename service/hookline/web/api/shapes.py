@@ -93,10 +93,14 @@ class DebuggedRun(RunWithData):
 
 
 class RunPage(TypedDict):
-    """A page of runs, the newest first; `next` is the cursor of the page behind it."""
+    """A page of runs, the newest first; `next` is the cursor of the page behind it.
+
+    A page may be short, or empty, though there is a next one: then it tells how far it has looked back.
+    """
 
     runs: list[Run]
     next: UUID | None
+    looked_back_to: datetime | None
 
 
 class Signalled(TypedDict):
@@ -121,7 +125,10 @@ class DataDeleted(TypedDict):
 
 
 class Job(TypedDict):
-    """A job, as it is declared here, and who can run it."""
+    """A job, as it is declared here, and who can run it.
+
+    Of the states in `at_least` there are more unfinished runs than are counted.
+    """
 
     name: str
     version: int | None
@@ -131,6 +138,7 @@ class Job(TypedDict):
     input_schema: dict[str, Any]
     offered: list[str]
     unfinished: dict[str, int]
+    at_least: list[str]
 
 
 class JobList(TypedDict):

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.errors import Unavailable
-from hookline.store import events, inbox, views
+from hookline.store import events, inbox, search
 from hookline.store.database import Database
+from hookline.store.search import Wanted
 from hookline.store.states import TERMINAL
 from hookline.web import answers, frames
 from hookline.web.access import Credential
@@ -142,13 +143,11 @@ class Streams:
         async with self._feed.turn() as connection:
             at = await events.newest(connection)
             if "run" in wanted.kinds:
-                runs = await views.runs(
-                    connection, id_=wanted.run, job=wanted.job, scope=wanted.scope, state=wanted.state, limit=SNAPSHOT
-                )
-                content |= answers.page("runs", [dict(row) for row in runs], SNAPSHOT)
+                whose = Wanted(wanted.run, wanted.job, wanted.state, wanted.scope)
+                content |= answers.found("runs", await search.runs(connection, whose, limit=SNAPSHOT))
             if "delivery" in wanted.kinds and not wanted.asks_of_runs:
-                rows = await inbox.listed(connection, inbox.Filter(), limit=SNAPSHOT)
-                content["deliveries"] = [dict(row) for row in rows]
+                deliveries = await inbox.listed(connection, inbox.Filter(), limit=SNAPSHOT)
+                content["deliveries"] = [dict(row) for row in deliveries.rows]
         return at, content
 
     async def _is_kept(self, after: int) -> bool:

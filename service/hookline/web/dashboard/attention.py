@@ -47,7 +47,7 @@ def notices(
     if not workers:
         told.append(Notice("failed", "No worker is alive", "Nothing runs until a replica starts.", "/workers"))
     for each in queues:
-        name, runs = each["job"], _many(each["runs"], "run")
+        name, runs = each["job"], _many(each, "run")
         if not each["offered"] and workers:
             told.append(
                 Notice("failed", f"{name} version {each['version']} is stranded",
@@ -65,7 +65,7 @@ def notices(
         told.append(
             Notice(
                 "paused",
-                f"{each['job']}: {_many(each['runs'], 'run')} paused",
+                f"{each['job']}: {_many(each, 'run')} paused",
                 each["reason"] or "",
                 where,
                 each["last"],
@@ -76,7 +76,7 @@ def notices(
         told.append(
             Notice(
                 "failed",
-                f"{each['job']}: {_many(each['runs'], 'run')} failed in a day",
+                f"{each['job']}: {_many(each, 'run')} failed in a day",
                 each["reason"] or "",
                 where,
                 each["last"],
@@ -88,7 +88,7 @@ def notices(
         where = f"/deliveries/{each['id']}" if only else f"/deliveries?{query}"
         what = "quarantined" if each["status"] == "quarantined" else "with a key that had another body"
         told.append(
-            Notice("paused", f"{each['source']}: {_many(each['deliveries'], 'delivery')} {what}", each["reason"] or "",
+            Notice("paused", f"{each['source']}: {_many(each, 'delivery')} {what}", each["reason"] or "",
                    where, each["last"])
         )  # fmt: skip
     for each in schedules:
@@ -108,9 +108,10 @@ def notices(
     return sorted(told, key=lambda notice: order[notice.tone])
 
 
-def _many(number: int, noun: str) -> str:
+def _many(row: Row, noun: str) -> str:
+    number = row["deliveries"] if noun == "delivery" else row["runs"]
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{count(number)} {noun if number == 1 else plural}"
+    return f"{count(number)}{'+' if row['is_more'] else ''} {noun if number == 1 else plural}"
 
 
 def _runs(**query: str) -> str:

@@ -17,7 +17,6 @@ from hookline.store import excerpts, inbox
 from hookline.store.database import Database
 from hookline.store.delivery import Status
 from hookline.store.inbox import Filter
-from hookline.store.search import Found
 from hookline.web.api import parameters
 from hookline.web.dashboard import asked, pretty
 from hookline.web.dashboard.render import as_page, page
@@ -50,11 +49,11 @@ class DeliveryPages:
         paging = asked.page(request)
         wanted = Filter(source, key, type_, subject, status, since, until)
         async with self._database.reading() as connection:
-            rows = await inbox.listed(connection, wanted, before=paging.cursor, limit=paging.limit)
+            found = await inbox.listed(connection, wanted, before=paging.cursor, limit=paging.limit)
         return page(
             request,
             "deliveries.html",
-            found=Found(rows, rows[-1]["id"] if len(rows) == paging.limit else None),
+            found=found,
             sources=sorted(await self._register.known()),
             statuses=STATUSES,
             within=[*WITHIN],
@@ -119,7 +118,7 @@ class DeliveryPages:
             row, started = found
             same = Filter(source=row["source"], type=row["type"])
             before = await inbox.listed(connection, same, before=id_, limit=1)
-        return row, started, before[0] if before else None
+        return row, started, before.rows[0] if before.rows else None
 
 
 def _headers(row: asyncpg.Record) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from hookline.app import App
 from hookline.jobs.diagram import of_runs
 from hookline.store import overview, schedules, search, views, workers
 from hookline.store.database import Database
+from hookline.store.search import Wanted
 from hookline.timetable import Timetable
 from hookline.web.api import parameters
 from hookline.web.dashboard import forms, graph, pretty
@@ -36,11 +37,11 @@ class JobPages:
     @as_page
     async def list(self, request: Request) -> Response:
         """`GET /jobs`."""
-        open_: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        open_: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         lately: defaultdict[str, list[Any]] = defaultdict(list)
         async with self._database.reading() as connection:
             for row in await overview.open_by_job(connection):
-                open_[row["job"]][row["state"]] = row["count"]
+                open_[row["job"]][row["state"]] = row
             offered = set(await views.offered(connection))
             names = sorted({*self._app.latest, *open_})
             for row in await overview.recent(connection, names, LATELY):
@@ -62,7 +63,7 @@ class JobPages:
         job = self._app.latest.get(name)
         async with self._database.reading() as connection:
             now = await overview.now(connection)
-            found = await search.runs(connection, job=name, limit=20)
+            found = await search.runs(connection, Wanted(job=name), limit=20)
             if job is None and not found.rows:
                 raise Problem(404, f"there is no job {name!r}")
             drawn = job.diagram if job is not None else None
@@ -70,7 +71,7 @@ class JobPages:
             if drawn is None:
                 drawn = of_runs(await views.recent_calls(connection, name, LOOKED_AT))
             lately = await overview.recent(connection, [name], 60)
-            open_ = {row["state"]: row["count"] for row in await overview.open_by_job(connection) if row["job"] == name}
+            open_ = {row["state"]: row for row in await overview.open_by_job(connection) if row["job"] == name}
             alive = await workers.listed(connection)
             declared = {row["name"]: row for row in await schedules.listed(connection) if row["job"] == name}
             whence = await search.whence(connection, found.rows)

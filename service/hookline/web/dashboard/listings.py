@@ -73,6 +73,7 @@ class ListingPages:
             "sources.html",
             now=now,
             rows=rows,
+            few=overview.FEW,
             sources=known,
             unsigned={name for name, each in known.items() if isinstance(each.scheme, Unsigned)},
             streams=[(each, pretty.shown(each["cursor"], most=2000)) for each in streams],

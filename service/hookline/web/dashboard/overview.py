@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from math import inf
 
 import asyncpg
 from starlette.requests import Request
@@ -76,6 +78,7 @@ class Overview:
                 edges,
                 {"succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled", "open": "running"},
             ),
+            ages=[Series("the oldest", "paused", ages(run_spans, edges, now, oldest))],
             waits=[
                 Series("half of them within", "running", [row["typical"] for row in run_spans]),
                 Series("95 of 100 within", "paused", [row["slow"] for row in run_spans]),
@@ -84,8 +87,8 @@ class Overview:
             charts=charts,
             counts=counts,
             many=overview.MANY,
+            few=overview.FEW,
             queue_age=None if oldest is None else (now - oldest).total_seconds(),
-            due=sum(each["runs"] for each in queues),
             notices=notices,
             sources=sources,
             configured=known,
@@ -111,3 +114,27 @@ def scaled(rows: Sequence[asyncpg.Record], edges: Sequence[datetime], tones: Map
             rest -= value
             series[name].append(value * factor)
     return [Series(name, tone, series[name]) for name, tone in tones.items()]
+
+
+def ages(
+    rows: Sequence[asyncpg.Record], edges: Sequence[datetime], now: datetime, oldest: datetime | None
+) -> list[float | None]:
+    """For how many seconds the run that had been due for longest had been, at the end of each span; at last, now.
+
+    It is told from those of `rows` that were not begun within their span, and from the run that is `oldest` now.
+
+    Args:
+        oldest: since when the run is due that has been for longest; `None` if none is.
+    """
+    ends = [min(edge, now).timestamp() for edge in edges[1:]]
+    waits = [wait for row in rows for wait in zip(row["late"] or (), row["begun"] or (), strict=True)]
+    if oldest is not None:
+        waits.append((oldest.timestamp(), inf))
+    told: list[float | None] = [0.0] * len(ends)
+    at = 0
+    for due, begun in sorted(waits):
+        at = max(at, bisect_left(ends, due))
+        while at < len(ends) and ends[at] < begun:  # of those that wait then it is the first to have been due
+            told[at] = ends[at] - due
+            at += 1
+    return told

@@ -17,6 +17,7 @@ from hookline.ingress.register import Register
 from hookline.jobs.diagram import of_runs
 from hookline.store import excerpts, search, views
 from hookline.store.database import Database
+from hookline.store.search import Wanted
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
 from hookline.web.api import parameters
@@ -43,17 +44,16 @@ class RunPages:
     @as_page
     async def list(self, request: Request) -> Response:
         """`GET /runs?job=&state=&scope=&source=&within=&since=&until=`."""
-        given = {name: asked.text(request, name) or None for name in ("job", "scope", "source")}
+        job, scope, source = (asked.text(request, name) or None for name in ("job", "scope", "source"))
         state = asked.one_of(request, "state", ("", *STATES)) or None
         since, until = times(request)
         paging = asked.page(request)
         async with self._database.reading() as connection:
-            found = await search.runs(
-                connection, **given, state=state, since=since, until=until, before=paging.cursor, limit=paging.limit
-            )
+            wanted = Wanted(job=job, state=state, scope=scope, source=source, since=since, until=until)
+            found = await search.runs(connection, wanted, before=paging.cursor, limit=paging.limit)
             whence = await search.whence(connection, found.rows)
         # what the API understands; it does not know of sources
-        bulk = {"job": given["job"], "scope": given["scope"], "state": state, "since": since, "until": until}
+        bulk = {"job": job, "scope": scope, "state": state, "since": since, "until": until}
         return page(
             request,
             "runs.html",
@@ -64,7 +64,7 @@ class RunPages:
             states=STATES,
             within=list(WITHIN),
             query=request.query_params,
-            filter=None if given["source"] else {name: each for name, each in bulk.items() if each is not None},
+            filter=None if source else {name: each for name, each in bulk.items() if each is not None},
             bulk=BULK,
             is_filtered=any(request.query_params.get(name) for name in ("job", "state", "scope", "source", "within")),
         )

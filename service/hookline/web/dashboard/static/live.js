@@ -4,8 +4,11 @@ import { retell } from "./times.js";
 
 const EVERY = 5000;
 const LEAST = 1000;
+const SPREAD = 250; // so that not all pages that are open ask at once
+const REST = 10; // times as long as an answer took, so that a busy service is not kept busy by who watches it
 
 let asked = 0;
+let took = 0;
 let timer = null;
 let running = false;
 let failed = false;
@@ -14,6 +17,7 @@ let how = "poll";
 export async function refresh() {
   clearTimeout(timer);
   timer = null;
+  if (document.hidden) return; // who comes back asks at once
   if (running) return later(LEAST);
   running = true;
   asked = performance.now();
@@ -31,6 +35,7 @@ export async function refresh() {
     failed = true;
   } finally {
     running = false;
+    took = performance.now() - asked;
     show();
     if (how === "poll" || failed) later(EVERY);
   }
@@ -47,7 +52,7 @@ function later(wait) {
 }
 
 export function soon() {
-  later(Math.max(0, asked + LEAST - performance.now()));
+  later(Math.max(SPREAD * Math.random(), asked + Math.max(LEAST, REST * took) - performance.now()));
 }
 
 function show() {
