@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from hookline.store.database import Database
 from hookline.web import problems
 from hookline.web.access import Principal, Role
 from hookline.web.api import parameters
-from hookline.web.body import Inlet
+from hookline.web.body import JSON, Inlet
+from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 
@@ -31,6 +31,19 @@ Handler = Callable[..., Awaitable[Response]]
 """Called with the request, and with what it takes as `query` and `body`, read as the types that it declares."""
 
 LONGEST_PATH = 500
+
+_ALWAYS = (Fault.TOKEN_NEEDED, Fault.NOT_THIS_MACHINE, Fault.ROLE_TOO_LOW, Fault.FAILED, Fault.UNAVAILABLE)
+_OF_WRITES = (Fault.NOT_FROM_HERE,)
+_OF_BODIES = (
+    Fault.BODY_CUT_OFF, Fault.BODY_NOT_JSON, Fault.BODY_TOO_SLOW, Fault.BODY_TOO_LARGE, Fault.MEDIA_TYPE,
+    Fault.INVALID_BODY,
+)  # fmt: skip
+_OF_PATHS = {
+    "runs": Fault.UNKNOWN_RUN, "jobs": Fault.UNKNOWN_JOB, "deliveries": Fault.UNKNOWN_DELIVERY,
+    "definitions": Fault.UNKNOWN_DEFINITION, "schedules": Fault.UNKNOWN_SCHEDULE, "sources": Fault.UNKNOWN_SOURCE,
+    "tokens": Fault.UNKNOWN_TOKEN,
+}  # fmt: skip
+"""What is wrong with a path that names something that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +55,9 @@ class Endpoint:
         role: what whoever asks must be at least.
         shape: of the body of an answer.
         statuses: of answers that are no problems.
-        refuses: the statuses of problems of its own.
+        refuses: the problems of its own, beside those that come of how it is asked.
         media: the type of the body of an answer.
+        takes: the types that a body may have which is taken as a text.
     """
 
     line: str
@@ -51,8 +65,9 @@ class Endpoint:
     handler: Handler
     shape: Any = dict[str, Any]
     statuses: tuple[int, ...] = (200,)
-    refuses: tuple[int, ...] = ()
+    refuses: tuple[Fault, ...] = ()
     media: str = "application/json"
+    takes: tuple[str, ...] = JSON
 
     @property
     def method(self) -> str:
@@ -67,18 +82,31 @@ class Endpoint:
     @property
     def query(self) -> type[Struct] | None:
         """What is read of the query."""
-        return self._declared("query")
+        declared: type[Struct] | None = self._declared("query")
+        return declared
 
     @property
-    def body(self) -> type[Struct] | None:
-        """What is read of the body, as JSON."""
-        return self._declared("body")
-
-    def _declared(self, name: str) -> type[Struct] | None:
-        if name not in inspect.signature(self.handler).parameters:
-            return None
-        declared: type[Struct] = get_type_hints(self.handler)[name]
+    def body(self) -> type[Struct] | type[str] | None:
+        """What is read of the body, which is JSON, or else a text."""
+        declared: type[Struct] | type[str] | None = self._declared("body")
         return declared
+
+    @property
+    def faults(self) -> list[Fault]:
+        """All problems that it may answer with, by their statuses."""
+        found = {*_ALWAYS, *self.refuses}
+        if "{" in self.path:
+            found |= {_OF_PATHS[self.path.split("/")[1]], Fault.NO_SUCH_PATH}
+        if self.method != "GET":
+            found.update(_OF_WRITES)
+        if self.query is not None:
+            found.add(Fault.INVALID_PARAMETER)
+        if self.body is not None:
+            found.update(_OF_BODIES)
+        return sorted(found, key=lambda each: (each.status, each.name))
+
+    def _declared(self, name: str) -> Any:
+        return get_type_hints(self.handler).get(name)
 
     def route(self, database: Database, inlet: Inlet, proxies: Proxies) -> Route:
         """As starlette serves it."""
@@ -95,11 +123,11 @@ class Endpoint:
         inlet: Inlet,
         proxies: Proxies,
         query: type[Struct] | None,
-        body: type[Struct] | None,
+        body: type[Struct] | type[str] | None,
     ) -> Response:
         who: Principal = request.scope["principal"]
         if not who.may(self.role):
-            raise Problem(403, f"this asks for the role {self.role}, and {who.name} is {who.role}")
+            raise Problem(Fault.ROLE_TOO_LOW, f"this asks for the role {self.role}, and {who.name} is {who.role}")
         given: dict[str, Any] = {} if query is None else {"query": parameters.query(request, query)}
         if self.method == "GET":
             return await self.handler(request, **given)
@@ -107,7 +135,8 @@ class Endpoint:
             if body is None:
                 response = await self.handler(request, **given)
             else:
-                async with inlet.json(request, body) as read:
+                taking = inlet.text(request, self.takes) if body is str else inlet.json(request, body)
+                async with taking as (_, read):
                     response = await self.handler(request, **given, body=read)
             tell(response.status_code)
         return response
@@ -131,7 +160,7 @@ async def _told(
     try:
         yield tell
     except Exception as error:
-        status = problems.status_of(error)
+        status = problems.fault_of(error).status
         raise
     finally:
         try:

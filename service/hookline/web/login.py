@@ -13,6 +13,7 @@ from hookline import telemetry
 from hookline.web import answers
 from hookline.web.access import Keyring, digest_of
 from hookline.web.body import Inlet
+from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.sessions import Sessions
@@ -43,14 +44,14 @@ class Door:
         """`POST /login`: 200 with a session cookie; 401 for a token that is not good, 429 after many of these."""
         address = self._proxies.origin(request) or ""
         if wait := self._wait(address):
-            raise Problem(429, "too many tokens were wrong: wait", headers={"Retry-After": str(wait)})
-        async with self._inlet.json(request, LogIn) as given:
+            raise Problem(Fault.TOO_OFTEN, "too many tokens were wrong: wait", headers={"Retry-After": str(wait)})
+        async with self._inlet.json(request, LogIn) as (_, given):
             digest = digest_of(given.token.strip())
         principal = await self._keyring.holder(digest)
         if principal is None:
             self._note(address)
             telemetry.log.warning("login.refused", address=address)
-            raise Problem(401, "this token is not good: it is wrong, revoked or has expired")
+            raise Problem(Fault.TOKEN_REFUSED, "this token is not good: it is wrong, revoked or has expired")
         response = answers.json(principal)
         await self._sessions.begin(response, digest)
         return response

@@ -61,7 +61,7 @@ def application(
     who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
     door = Door(keyring, sessions, inlet, proxies)
     feed = Feed(database, settings.max_streams)
-    endpoints = table(app, settings, database, intake, register, feed, gate, limits)
+    endpoints = table(app, settings, database, intake, register, feed)
     document = Document(endpoints)
     answering = Starlette(
         routes=[

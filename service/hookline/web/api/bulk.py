@@ -17,6 +17,7 @@ from hookline.web import answers
 from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.parameters import Moment, Text
 from hookline.web.api.shapes import State
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 ACTIONS = ("cancel", "pause", "resume", "retry", "fork", "signal", "complete-callback", "delete-data")
@@ -63,7 +64,7 @@ class Bulk:
         """`POST /api/runs/{action}`: do it with all runs that fit; unless `dry_run` is false, only tell how many."""
         action = request.path_params["action"]
         if action not in ACTIONS:
-            raise Problem(404, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
+            raise Problem(Fault.NO_SUCH_PATH, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
         _check(action, body)
         runs = await self._fitting(action, body.filter)
         told: dict[str, Any] = {"action": action, "dry_run": body.dry_run, "fitting": len(runs)}
@@ -106,9 +107,9 @@ class Bulk:
 def _check(action: str, wanted: Many) -> None:
     """Return if all that the action needs is said; raises `Problem` 422."""
     if action == "signal" and wanted.signal is None:
-        raise Problem(422, "say which `signal`: {name, data}")
+        raise Problem(Fault.INVALID_BODY, "say which `signal`: {name, data}")
     if action == "complete-callback" and wanted.callback is None:
-        raise Problem(422, "say which `callback`, and how it is completed: {key, data} or {key, error}")
+        raise Problem(Fault.INVALID_BODY, "say which `callback`, and how it is completed: {key, data} or {key, error}")
 
 
 def _each_its_own(signal: Signal, run: UUID) -> Signal:

@@ -13,11 +13,10 @@ from hookline.learning import learn
 from hookline.store import definitions
 from hookline.store.database import Database
 from hookline.web import answers
-from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json")
-LARGEST = 1_048_576
 
 
 class DefinitionQuery(Struct, forbid_unknown_fields=True):
@@ -33,11 +32,9 @@ class Definitions:
         commands: whether they may run programs.
     """
 
-    def __init__(self, database: Database, app: App, gate: Gate, limits: Limits, *, commands: bool) -> None:
+    def __init__(self, database: Database, app: App, *, commands: bool) -> None:
         self._database = database
         self._app = app
-        self._gate = gate
-        self._limits = Limits(LARGEST, limits.time)
         self._commands = commands
 
     async def list(self, _: Request) -> Response:
@@ -52,25 +49,15 @@ class Definitions:
         async with self._database.reading() as connection:
             row = await definitions.find(connection, name, query.version)
         if row is None:
-            raise Problem(404, f"there is no such definition {name[:50]!r}")
+            raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}")
         return answers.json(dict(row))
 
-    async def put(self, request: Request) -> Response:
+    async def put(self, request: Request, body: str) -> Response:
         """`PUT /api/definitions/{name}`: 201 with the new version, 200 if it is as it was; 422 with the line."""
         name = request.path_params["name"]
-        if media_type(request) not in TYPES:
-            raise Problem(415, f"send {TYPES[0]} or {TYPES[-1]}", close=True)
-        with self._gate.passing() as share:
-            body = await read(request, share, self._limits)
-            try:
-                source = body.decode()
-            except UnicodeDecodeError:
-                raise Problem(400, "the body is not UTF-8") from None
-        if "\0" in source:
-            raise Problem(422, "a definition holds no NUL character")
-        self._app.check_definition(name, source, commands=self._commands)
+        self._app.check_definition(name, body, commands=self._commands)
         async with self._database.session() as connection:
-            version, new = await definitions.save(connection, name, source)
+            version, new = await definitions.save(connection, name, body)
             await learn(connection, self._app, commands=self._commands)
         return answers.json({"name": name, "version": version}, 201 if new else 200)
 
@@ -81,6 +68,6 @@ class Definitions:
             try:
                 await definitions.save(connection, name, None)
             except LookupError:
-                raise Problem(404, f"there is no such definition {name[:50]!r}") from None
+                raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}") from None
             await learn(connection, self._app, commands=self._commands)
         return answers.json({"name": name, "deleted": True})

@@ -17,6 +17,7 @@ from hookline.web import answers
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Page, Text
 from hookline.web.api.shapes import State
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 
@@ -65,7 +66,7 @@ class Runs:
         async with self._database.reading() as connection:
             found = await views.run(connection, run := parameters.id_(request, "run"))
         if found is None:
-            raise Problem(404, f"there is no run {run}")
+            raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
         return answers.json(answers.run_with_data(*found))
 
     async def start(self, request: Request, body: StartRun) -> Response:
@@ -88,5 +89,5 @@ async def as_it_stands(database: Database, run: UUID, status: int) -> Response:
     async with database.session() as connection:
         found = await views.run(connection, run)
     if found is None:
-        raise Problem(404, f"there is no run {run}")
+        raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
     return answers.json(answers.run_with_data(*found), status, {"Location": f"/api/runs/{run}"})

@@ -23,6 +23,7 @@ from hookline.store import sources
 from hookline.store.database import Database
 from hookline.store.sources import MOST_SECRETS, NewSecret, TooManySecrets, about
 from hookline.web import answers
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 DAY = 86_400.0
@@ -94,7 +95,7 @@ class Sources:
             spare = generated(scheme) if body.secrets is None else None
             secrets = None if body.secrets is None else self._sealed(name, scheme, body.secrets)
         elif body.secrets is not None:
-            raise Problem(422, "an unsigned source has no secrets: give one of the two")
+            raise Problem(Fault.INVALID_BODY, "an unsigned source has no secrets: give one of the two")
         async with self._database.session() as connection:
             new, used = await sources.save(
                 connection,
@@ -121,10 +122,11 @@ class Sources:
             try:
                 await sources.rotate(connection, name, sealed, body.overlap)
             except LookupError:
-                raise Problem(404, f"there is no such source {name[:50]!r}") from None
+                raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}") from None
             except TooManySecrets:
                 raise Problem(
-                    409, f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner"
+                    Fault.TOO_MANY_SECRETS,
+                    f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner",
                 ) from None
         told = await self._told(name)
         telemetry.log.info("source.rotated", source=name, key=sealed.id, overlap=body.overlap)
@@ -137,7 +139,7 @@ class Sources:
             removed = "\0" not in name and await sources.remove(connection, name)
         if not removed:
             self._check_free(name)
-            raise Problem(404, f"there is no such source {name[:50]!r}")
+            raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
         telemetry.log.info("source.removed", source=name)
         return answers.json({"name": name, "deleted": True})
 
@@ -162,28 +164,33 @@ class Sources:
 
     def _check_free(self, name: str) -> None:
         if not NAME.fullmatch(name):
-            raise Problem(422, f"a source's name is up to 64 of a-z, 0-9, _ and -, not {name[:80]!r}")
+            raise Problem(
+                Fault.INVALID_PARAMETER, f"a source's name is up to 64 of a-z, 0-9, _ and -, not {name[:80]!r}"
+            )
         if (fixed := self._register.fixed.get(name)) is not None:
-            raise Problem(409, f"source {name} is declared in the {fixed.origin}, and is changed there")
+            raise Problem(Fault.SOURCE_FIXED, f"source {name} is declared in the {fixed.origin}, and is changed there")
 
     def _check_sealing(self) -> None:
         if not self._seal:
-            raise Problem(409, "no secret is kept unencrypted: set HOOKLINE_ENCRYPTION_KEYS, or declare it in settings")
+            raise Problem(
+                Fault.NO_ENCRYPTION_KEY,
+                "no secret is kept unencrypted: set HOOKLINE_ENCRYPTION_KEYS, or declare it in settings",
+            )
 
     async def _scheme(self, name: str) -> Scheme:
         for each in await self._register.kept():
             if each.kept.name == name:
                 if each.kept.unsigned:
-                    raise Problem(409, f"source {name} is unsigned, so it has no secret to rotate")
+                    raise Problem(Fault.SOURCE_UNSIGNED, f"source {name} is unsigned, so it has no secret to rotate")
                 return _scheme(each.kept.parser)
-        raise Problem(404, f"there is no such source {name[:50]!r}")
+        raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
 
     def _sealed(self, name: str, scheme: Scheme, secrets: Sequence[str]) -> Sequence[NewSecret]:
         raw = [each.encode() for each in dict.fromkeys(secrets)]
         try:
             check(scheme, raw)
         except ValueError as error:
-            raise Problem(422, str(error)) from None
+            raise Problem(Fault.INVALID_BODY, str(error)) from None
         ids = [fingerprint(each) for each in raw]
         return [NewSecret(id_, self._seal.seal(each, about(name, id_))) for id_, each in zip(ids, raw, strict=True)]
 
@@ -193,7 +200,7 @@ class Sources:
         for each in await self._register.kept():
             if each.kept.name == name:
                 return self._told_kept(each)
-        raise Problem(404, f"there is no such source {name[:50]!r}")
+        raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
 
     def _told_fixed(self, source: Source) -> dict[str, Any]:
         assert source.declared is not None  # noqa: S101 - it is fixed because it was declared
@@ -227,7 +234,7 @@ def _read(name: str, wanted: Declaration) -> tuple[SourceSettings, Scheme]:
         wait, limits = read_options(msgspec.structs.asdict(wanted), str)
         scheme = find(parser).scheme
     except ConfigurationError as error:
-        raise Problem(422, str(error)) from None
+        raise Problem(Fault.INVALID_BODY, str(error)) from None
     return SourceSettings(name, parser, (), wanted.unsigned, wait, limits=limits, origin="api"), scheme
 
 
@@ -235,4 +242,4 @@ def _scheme(parser: str) -> Scheme:
     try:
         return find(parser).scheme
     except ConfigurationError as error:
-        raise Problem(409, str(error)) from None
+        raise Problem(Fault.SOURCE_UNUSABLE, str(error)) from None

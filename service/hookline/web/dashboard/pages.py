@@ -14,6 +14,7 @@ from hookline.web.dashboard.deliveries import DeliveryPages
 from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
 from hookline.web.dashboard.overview import Overview
+from hookline.web.dashboard.reference import ProblemPages
 from hookline.web.dashboard.runs import RunPages
 from hookline.web.dashboard.welcome import login
 
@@ -26,6 +27,7 @@ def routes(app: App, settings: Settings, database: Database, register: Register,
     deliveries = DeliveryPages(database, register, url)
     jobs = JobPages(app, database)
     listings = ListingPages(app, database, register, url)
+    problems = ProblemPages()
     shown = {
         "/": overview.show,
         "/find": runs.find,
@@ -44,6 +46,8 @@ def routes(app: App, settings: Settings, database: Database, register: Register,
     }
     return [
         Route("/login", login, methods=["GET"]),
+        Route("/problems", problems.list, methods=["GET"]),
+        Route("/problems/{name}", problems.show, methods=["GET"]),
         Route("/static/{digest}/{name}", assets.serve, methods=["GET"]),
         *(Route(path, page, methods=["GET"], middleware=[guard]) for path, page in shown.items()),
     ]
