@@ -24,6 +24,7 @@ from hookline.web.access import Principal, Role
 from hookline.web.api import parameters
 from hookline.web.body import JSON, Inlet
 from hookline.web.faults import Fault
+from hookline.web.idempotency import Once
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 
@@ -33,7 +34,9 @@ Handler = Callable[..., Awaitable[Response]]
 LONGEST_PATH = 500
 
 _ALWAYS = (Fault.TOKEN_NEEDED, Fault.NOT_THIS_MACHINE, Fault.ROLE_TOO_LOW, Fault.FAILED, Fault.UNAVAILABLE)
-_OF_WRITES = (Fault.NOT_FROM_HERE,)
+_OF_WRITES = (
+    Fault.NOT_FROM_HERE, Fault.IDEMPOTENCY_KEY_UNREADABLE, Fault.REQUEST_IN_PROGRESS, Fault.IDEMPOTENCY_KEY_REUSED,
+)  # fmt: skip
 _OF_BODIES = (
     Fault.BODY_CUT_OFF, Fault.BODY_NOT_JSON, Fault.BODY_TOO_SLOW, Fault.BODY_TOO_LARGE, Fault.MEDIA_TYPE,
     Fault.INVALID_BODY,
@@ -132,14 +135,25 @@ class Endpoint:
         if self.method == "GET":
             return await self.handler(request, **given)
         async with _told(request, who, proxies.origin(request), database) as tell:
-            if body is None:
-                response = await self.handler(request, **given)
-            else:
-                taking = inlet.text(request, self.takes) if body is str else inlet.json(request, body)
-                async with taking as (_, read):
-                    response = await self.handler(request, **given, body=read)
+            async with self._body(request, inlet, body) as (raw, read):
+                once = Once(database, who, request, raw)
+                if self._declared("once") is None:
+                    response = await once.answer(partial(self.handler, request, **given, **read))
+                else:
+                    response = await self.handler(request, **given, **read, once=once)
             tell(response.status_code)
         return response
+
+    @asynccontextmanager
+    async def _body(
+        self, request: Request, inlet: Inlet, shape: type[Struct] | type[str] | None
+    ) -> AsyncIterator[tuple[bytes, dict[str, Any]]]:
+        """The body, and what the handler is given of it."""
+        if shape is None:
+            yield b"", {}
+        else:
+            async with inlet.text(request, self.takes) if shape is str else inlet.json(request, shape) as (raw, read):
+                yield raw, {"body": read}
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.parameters import Moment, Text
 from hookline.web.api.shapes import State
 from hookline.web.faults import Fault
+from hookline.web.idempotency import Once
 from hookline.web.problems import Problem
 
 ACTIONS = ("cancel", "pause", "resume", "retry", "fork", "signal", "complete-callback", "delete-data")
@@ -53,6 +55,13 @@ class Many(msgspec.Struct, forbid_unknown_fields=True):
     retry: Again | None = None
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of one of them: a new run, nothing new, or why it was refused."""
+
+    new: UUID | None = None
+    refused: str | None = None
+
+
 class Bulk:
     """The route by which many runs are steered at once."""
 
@@ -60,22 +69,26 @@ class Bulk:
         self._database = database
         self._actions = actions
 
-    async def post(self, request: Request, body: Many) -> Response:
-        """`POST /api/runs/{action}`: do it with all runs that fit; unless `dry_run` is false, only tell how many."""
+    async def post(self, request: Request, body: Many, once: Once) -> Response:
+        """`POST /api/runs/{action}`: do it with all runs that fit; unless `dry_run` is false, only tell how many.
+
+        With an idempotency key it is done with those that fitted at first, with each of them once.
+        """
         action = request.path_params["action"]
         if action not in ACTIONS:
             raise Problem(Fault.NO_SUCH_PATH, f"runs are not {action[:50]!r}; they are {', '.join(ACTIONS)}")
         _check(action, body)
-        runs = await self._fitting(action, body.filter)
+        runs = await once.part("fitting", list[UUID], partial(self._fitting, action, body.filter))
         told: dict[str, Any] = {"action": action, "dry_run": body.dry_run, "fitting": len(runs)}
         if body.dry_run:
             return answers.json(told | {"runs": runs[:100]})
         new, refused = {}, {}
         for run in runs:
-            try:
-                new[str(run)] = await self._do(action, run, body)
-            except (IllegalTransition, InvalidInput, Problem) as error:
-                refused[str(run)] = str(error)
+            outcome = await once.part(str(run), Outcome, partial(self._outcome, action, run, body))
+            if outcome.refused is None:
+                new[str(run)] = outcome.new
+            else:
+                refused[str(run)] = outcome.refused
         told |= {"done": len(new), "refused": refused}
         return answers.json(told | {"new": new} if action in ("retry", "fork") else told)
 
@@ -85,6 +98,12 @@ class Bulk:
             return await views.fitting(
                 connection, **msgspec.structs.asdict(wanted), unfinished=among, limit=MOST_AT_ONCE
             )
+
+    async def _outcome(self, action: str, run: UUID, wanted: Many) -> Outcome:
+        try:
+            return Outcome(await self._do(action, run, wanted))
+        except (IllegalTransition, InvalidInput, Problem) as error:
+            return Outcome(refused=str(error))
 
     async def _do(self, action: str, run: UUID, wanted: Many) -> UUID | None:
         """Do it with one; returns the run that came of it."""

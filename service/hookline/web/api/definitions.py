@@ -58,7 +58,7 @@ class Definitions:
         self._app.check_definition(name, body, commands=self._commands)
         async with self._database.session() as connection:
             version, new = await definitions.save(connection, name, body)
-            await learn(connection, self._app, commands=self._commands)
+        await self._database.afterwards(self._learn)
         return answers.json({"name": name, "version": version}, 201 if new else 200)
 
     async def delete(self, request: Request) -> Response:
@@ -69,5 +69,9 @@ class Definitions:
                 await definitions.save(connection, name, None)
             except LookupError:
                 raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}") from None
-            await learn(connection, self._app, commands=self._commands)
+        await self._database.afterwards(self._learn)
         return answers.json({"name": name, "deleted": True})
+
+    async def _learn(self) -> None:
+        async with self._database.session() as connection:
+            await learn(connection, self._app, commands=self._commands)

@@ -103,6 +103,7 @@ class Sources:
                 () if given.unsigned else secrets,
                 None if spare is None else self._sealed(name, scheme, [spare])[0],
             )
+        await self._database.afterwards(self._register.look_again)
         told = await self._told(name)
         telemetry.log.info("source.saved", source=name, new=new, keys=[each["id"] for each in told["secrets"]])
         return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200)
@@ -128,6 +129,7 @@ class Sources:
                     Fault.TOO_MANY_SECRETS,
                     f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner",
                 ) from None
+        await self._database.afterwards(self._register.look_again)
         told = await self._told(name)
         telemetry.log.info("source.rotated", source=name, key=sealed.id, overlap=body.overlap)
         return answers.json(told | ({} if body.secret else {"secret": secret}))
@@ -140,6 +142,7 @@ class Sources:
         if not removed:
             self._check_free(name)
             raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
+        await self._database.afterwards(self._register.look_again)
         telemetry.log.info("source.removed", source=name)
         return answers.json({"name": name, "deleted": True})
 
@@ -178,12 +181,13 @@ class Sources:
             )
 
     async def _scheme(self, name: str) -> Scheme:
-        for each in await self._register.kept():
-            if each.kept.name == name:
-                if each.kept.unsigned:
-                    raise Problem(Fault.SOURCE_UNSIGNED, f"source {name} is unsigned, so it has no secret to rotate")
-                return _scheme(each.kept.parser)
-        raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
+        async with self._database.session() as connection:
+            entry = await self._register.entry(connection, name)
+        if entry is None:
+            raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
+        if entry.kept.unsigned:
+            raise Problem(Fault.SOURCE_UNSIGNED, f"source {name} is unsigned, so it has no secret to rotate")
+        return _scheme(entry.kept.parser)
 
     def _sealed(self, name: str, scheme: Scheme, secrets: Sequence[str]) -> Sequence[NewSecret]:
         raw = [each.encode() for each in dict.fromkeys(secrets)]
@@ -197,9 +201,10 @@ class Sources:
     async def _told(self, name: str) -> dict[str, Any]:
         if (fixed := self._register.fixed.get(name)) is not None:
             return self._told_fixed(fixed)
-        for each in await self._register.kept():
-            if each.kept.name == name:
-                return self._told_kept(each)
+        async with self._database.session() as connection:
+            entry = await self._register.entry(connection, name)
+        if entry is not None:
+            return self._told_kept(entry)
         raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
 
     def _told_fixed(self, source: Source) -> dict[str, Any]:
