@@ -22,13 +22,15 @@ HEAD = """# The API, call by call
 
 Made of `GET /openapi.json`, which has the shapes of all bodies; see [the API and the command line](api.md) for how they
 go together, and [security](security.md) for roles. Every call may also be answered by the [problems](problems.md)
-`token-needed`, `not-this-machine`, `role-too-low`, `no-such-path`, `failed` and `unavailable`, and one that changes
-something by `not-from-here`.
+`token-needed`, `not-this-machine`, `role-too-low`, `no-such-path`, `not-acceptable`, `failed` and `unavailable`, and
+one that changes something by `not-from-here`, `idempotency-key-unreadable`, `idempotency-key-reused` and
+`request-in-progress`.
 """
 
 COMMON = {
     Fault.TOKEN_NEEDED, Fault.NOT_THIS_MACHINE, Fault.ROLE_TOO_LOW, Fault.NO_SUCH_PATH, Fault.FAILED,
-    Fault.UNAVAILABLE, Fault.NOT_FROM_HERE,
+    Fault.UNAVAILABLE, Fault.NOT_FROM_HERE, Fault.NOT_ACCEPTABLE, Fault.IDEMPOTENCY_KEY_UNREADABLE,
+    Fault.IDEMPOTENCY_KEY_REUSED, Fault.REQUEST_IN_PROGRESS,
 }  # fmt: skip
 
 PROBLEMS = """# Problems
@@ -75,7 +77,7 @@ def _calls(told: dict[str, Any]) -> Iterator[str]:
 
 def _problems(operation: dict[str, Any]) -> Iterator[Fault]:
     for answer in operation["responses"].values():
-        if (content := answer["content"].get(MEDIA)) is not None:
+        if (content := answer.get("content", {}).get(MEDIA)) is not None:
             for uri in content["schema"]["allOf"][1]["properties"]["type"]["enum"]:
                 yield BY_SLUG[uri.removeprefix(WHERE)]
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_type_hints
 
 from msgspec import Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
 
 from hookline import telemetry
 from hookline.codec import uuid7
@@ -25,6 +27,7 @@ from hookline.web.api import parameters
 from hookline.web.body import JSON, Inlet
 from hookline.web.faults import Fault
 from hookline.web.idempotency import Once
+from hookline.web.negotiation import check_accepted, fresh
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 
@@ -33,7 +36,14 @@ Handler = Callable[..., Awaitable[Response]]
 
 LONGEST_PATH = 500
 
-_ALWAYS = (Fault.TOKEN_NEEDED, Fault.NOT_THIS_MACHINE, Fault.ROLE_TOO_LOW, Fault.FAILED, Fault.UNAVAILABLE)
+_ALWAYS = (
+    Fault.TOKEN_NEEDED,
+    Fault.NOT_THIS_MACHINE,
+    Fault.ROLE_TOO_LOW,
+    Fault.NOT_ACCEPTABLE,
+    Fault.FAILED,
+    Fault.UNAVAILABLE,
+)
 _OF_WRITES = (
     Fault.NOT_FROM_HERE, Fault.IDEMPOTENCY_KEY_UNREADABLE, Fault.REQUEST_IN_PROGRESS, Fault.IDEMPOTENCY_KEY_REUSED,
 )  # fmt: skip
@@ -114,8 +124,9 @@ class Endpoint:
     def route(self, database: Database, inlet: Inlet, proxies: Proxies) -> Route:
         """As starlette serves it."""
         answer = partial(
-            self._answer, database=database, inlet=inlet, proxies=proxies, query=self.query, body=self.body
-        )
+            self._answer, database=database, inlet=inlet, proxies=proxies, query=self.query, body=self.body,
+            is_in_parts=self._declared("once") is not None,
+        )  # fmt: skip
         return Route(self.path, answer, methods=[self.method])
 
     async def _answer(
@@ -127,21 +138,24 @@ class Endpoint:
         proxies: Proxies,
         query: type[Struct] | None,
         body: type[Struct] | type[str] | None,
+        is_in_parts: bool,
     ) -> Response:
         who: Principal = request.scope["principal"]
         if not who.may(self.role):
             raise Problem(Fault.ROLE_TOO_LOW, f"this asks for the role {self.role}, and {who.name} is {who.role}")
+        check_accepted(request, self.media)
         given: dict[str, Any] = {} if query is None else {"query": parameters.query(request, query)}
         if self.method == "GET":
-            return await self.handler(request, **given)
+            return fresh(request, await self.handler(request, **given))
         async with _told(request, who, proxies.origin(request), database) as tell:
             async with self._body(request, inlet, body) as (raw, read):
                 once = Once(database, who, request, raw)
-                if self._declared("once") is None:
-                    response = await once.answer(partial(self.handler, request, **given, **read))
-                else:
+                if is_in_parts:
                     response = await self.handler(request, **given, **read, once=once)
+                else:
+                    response = await once.answer(partial(self.handler, request, **given, **read))
             tell(response.status_code)
+        response.headers["Cache-Control"] = "no-store"
         return response
 
     @asynccontextmanager
@@ -154,6 +168,24 @@ class Endpoint:
         else:
             async with inlet.text(request, self.takes) if shape is str else inlet.json(request, shape) as (raw, read):
                 yield raw, {"body": read}
+
+
+class Unanswered:
+    """Answers what none of `routes` does: how a path may be asked, or that there is none."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an ASGI application; raises `HTTPException` 404 or 405."""
+        matches = ((route, route.matches(scope)[0]) for route in self._routes)
+        methods = {method for route, match in matches if match is not Match.NONE for method in route.methods or ()}
+        if not methods:
+            raise HTTPException(404)
+        headers = {"Allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+        if scope["method"] != "OPTIONS":
+            raise HTTPException(405, headers=headers)
+        await Response(status_code=204, headers=headers)(scope, receive, send)
 
 
 @asynccontextmanager

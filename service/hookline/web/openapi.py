@@ -17,6 +17,7 @@ from hookline.web import problems
 from hookline.web.api import shapes
 from hookline.web.endpoint import Endpoint
 from hookline.web.faults import Fault
+from hookline.web.idempotency import HEADER, LONGEST
 
 MEDIA = "application/json"
 
@@ -65,7 +66,11 @@ def _operation(of: Endpoint, schemas: dict[Any, Any], components: dict[str, Any]
         "operationId": of.handler.__qualname__.replace(".", "_").lower().rstrip("_"),
         "summary": " ".join(summary.split()),
         "description": " ".join([*description.split(), f"Asks for the role `{of.role}`."]),
-        "parameters": [*_path_parameters(of.path), *_query_parameters(schemas.get(of.query), components)],
+        "parameters": [
+            *_path_parameters(of.path),
+            *_query_parameters(schemas.get(of.query), components),
+            *_headers(of),
+        ],
         "responses": _responses(of, schemas),
     }
     if of.body is not None:
@@ -95,6 +100,19 @@ def _query_parameters(schema: dict[str, str] | None, components: dict[str, Any])
     return [{"name": name, "in": "query", "schema": _plain(schema)} for name, schema in properties.items()]
 
 
+def _headers(of: Endpoint) -> list[dict[str, Any]]:
+    told = {}
+    if of.method != "GET":
+        told[HEADER] = f"The same request with the same key, of up to {LONGEST} characters, is done once."
+    elif of.media == MEDIA:
+        told["If-None-Match"] = "Answered 304 if the `ETag` of what would be answered is among these."
+    if Fault.PRECONDITION_FAILED in of.refuses:
+        told["If-Match"] = "Done only if the `ETag` of what is there is among these."
+    return [
+        {"name": name, "in": "header", "description": why, "schema": {"type": "string"}} for name, why in told.items()
+    ]
+
+
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a value that is left out, and never `null`, when it is not given."""
     several = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
@@ -111,6 +129,8 @@ def _responses(of: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
         str(status): {"description": _first(of.shape), "content": {of.media: {"schema": schemas[of.shape]}}}
         for status in of.statuses
     }
+    if of.method == "GET" and of.media == MEDIA:
+        answered["304"] = {"description": "It is as `If-None-Match` has it."}
     return answered | {
         str(status): _refused(list(faults), schemas[shapes.Problem])
         for status, faults in groupby(of.faults, lambda each: each.status)

@@ -46,7 +46,9 @@ def response(
     }
     if instance is not None:
         problem["instance"] = instance
-    return Response(msgspec.json.encode(problem), fault.status, headers, MEDIA)
+    return Response(
+        msgspec.json.encode(problem), fault.status, {"Cache-Control": "no-store"} | dict(headers or {}), MEDIA
+    )
 
 
 def _http(request: Request, error: Exception) -> Response:

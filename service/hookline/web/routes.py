@@ -20,6 +20,7 @@ from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
 from hookline.web.dashboard import pages
+from hookline.web.endpoint import Unanswered
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
 from hookline.web.openapi import Document
@@ -63,6 +64,7 @@ def application(
     feed = Feed(database, settings.max_streams)
     endpoints = table(app, settings, database, intake, register, feed)
     document = Document(endpoints)
+    answered = [each.route(database, inlet, proxies) for each in endpoints]
     answering = Starlette(
         routes=[
             Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
@@ -76,7 +78,7 @@ def application(
             Route("/logout", door.leave, methods=["POST"]),
             Mount(
                 "/api",
-                routes=[each.route(database, inlet, proxies) for each in endpoints],
+                routes=[*answered, Route("/{rest:path}", Unanswered(answered))],
                 middleware=[Middleware(Guard, **who)],
             ),
             *pages.routes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -14,6 +15,7 @@ from hookline.store import definitions
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.faults import Fault
+from hookline.web.negotiation import check_unchanged
 from hookline.web.problems import Problem
 
 TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json")
@@ -50,23 +52,23 @@ class Definitions:
             row = await definitions.find(connection, name, query.version)
         if row is None:
             raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}")
-        return answers.json(dict(row))
+        return answers.json(dict(row), headers={"ETag": _tag(row["version"])})
 
     async def put(self, request: Request, body: str) -> Response:
         """`PUT /api/definitions/{name}`: 201 with the new version, 200 if it is as it was; 422 with the line."""
         name = request.path_params["name"]
         self._app.check_definition(name, body, commands=self._commands)
         async with self._database.session() as connection:
-            version, new = await definitions.save(connection, name, body)
+            version, new = await definitions.save(connection, name, body, partial(_check_unchanged, request))
         await self._database.afterwards(self._learn)
-        return answers.json({"name": name, "version": version}, 201 if new else 200)
+        return answers.json({"name": name, "version": version}, 201 if new else 200, {"ETag": _tag(version)})
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /api/definitions/{name}`: no more runs start; those that have begun go on."""
         name = request.path_params["name"]
         async with self._database.session() as connection:
             try:
-                await definitions.save(connection, name, None)
+                await definitions.save(connection, name, None, partial(_check_unchanged, request))
             except LookupError:
                 raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}") from None
         await self._database.afterwards(self._learn)
@@ -75,3 +77,11 @@ class Definitions:
     async def _learn(self) -> None:
         async with self._database.session() as connection:
             await learn(connection, self._app, commands=self._commands)
+
+
+def _tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _check_unchanged(request: Request, version: int | None) -> None:
+    check_unchanged(request, None if version is None else _tag(version))

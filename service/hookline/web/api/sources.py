@@ -20,10 +20,11 @@ from hookline.ingress.sources import Source, check
 from hookline.sealing import Unsealable
 from hookline.source_settings import NAME, SourceSettings, read_options
 from hookline.store import sources
-from hookline.store.database import Database
+from hookline.store.database import Connection, Database, transaction
 from hookline.store.sources import MOST_SECRETS, NewSecret, TooManySecrets, about
 from hookline.web import answers
 from hookline.web.faults import Fault
+from hookline.web.negotiation import check_unchanged, tag
 from hookline.web.problems import Problem
 
 DAY = 86_400.0
@@ -96,7 +97,8 @@ class Sources:
             secrets = None if body.secrets is None else self._sealed(name, scheme, body.secrets)
         elif body.secrets is not None:
             raise Problem(Fault.INVALID_BODY, "an unsigned source has no secrets: give one of the two")
-        async with self._database.session() as connection:
+        async with self._database.session() as connection, transaction(connection):
+            await self._check_unchanged(request, connection, name)
             new, used = await sources.save(
                 connection,
                 given,
@@ -106,7 +108,8 @@ class Sources:
         await self._database.afterwards(self._register.look_again)
         told = await self._told(name)
         telemetry.log.info("source.saved", source=name, new=new, keys=[each["id"] for each in told["secrets"]])
-        return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200)
+        headers = {"ETag": tag(msgspec.json.encode(told))}
+        return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200, headers)
 
     async def rotate(self, request: Request, body: Rotation) -> Response:
         """`POST /api/sources/{name}/rotate`: one more secret; the others end after `overlap`.
@@ -164,6 +167,11 @@ class Sources:
             changed = await sources.reseal(connection, again)
         telemetry.log.info("sources.resealed", changed=changed, unreadable=unreadable)
         return answers.json({"resealed": changed, "unreadable": unreadable})
+
+    async def _check_unchanged(self, request: Request, connection: Connection, name: str) -> None:
+        await sources.lock(connection, name)
+        entry = await self._register.entry(connection, name)
+        check_unchanged(request, None if entry is None else tag(msgspec.json.encode(self._told_kept(entry))))
 
     def _check_free(self, name: str) -> None:
         if not NAME.fullmatch(name):

@@ -43,8 +43,9 @@ from hookline.web.faults import Fault
 from hookline.web.frames import MEDIA_TYPE
 from hookline.web.stream import Feed
 
+CHANGED = (Fault.PRECONDITION_FAILED,)
 FORBIDDEN = (Fault.RUN_ENDED, Fault.STATE_FORBIDS)
-WRITTEN = (Fault.INVALID_INPUT,)
+WRITTEN = (Fault.INVALID_INPUT, *CHANGED)
 FORKED = (*FORBIDDEN, Fault.INVALID_INPUT)
 RESUMED = (Fault.INVALID_PARAMETER,)
 CALLBACK = (Fault.COMPLETED_ALREADY, Fault.CALLBACK_CLOSED)
@@ -92,7 +93,7 @@ def table(
         Endpoint("GET /definitions", "viewer", definitions.list),
         Endpoint("GET /definitions/{name}", "viewer", definitions.show),
         Endpoint("PUT /definitions/{name}", "admin", definitions.put, Any, (200, 201), WRITTEN, takes=TYPES),
-        Endpoint("DELETE /definitions/{name}", "admin", definitions.delete),
+        Endpoint("DELETE /definitions/{name}", "admin", definitions.delete, refuses=CHANGED),
         Endpoint("GET /schedules", "viewer", schedules.list, ScheduleList),
         Endpoint("POST /schedules/{name}/backfill", "operator", schedules.backfill, refuses=(Fault.INVALID_INPUT,)),
         Endpoint("POST /schedules/{name}/on", "operator", schedules.on, Schedule),
@@ -100,7 +101,7 @@ def table(
         Endpoint("GET /sources", "viewer", sources.list),
         Endpoint("POST /sources/reseal", "admin", sources.reseal, Any, refuses=(Fault.NO_ENCRYPTION_KEY,)),
         Endpoint("GET /sources/{name}", "viewer", sources.show),
-        Endpoint("PUT /sources/{name}", "admin", sources.put, Any, (200, 201), KEPT),
+        Endpoint("PUT /sources/{name}", "admin", sources.put, Any, (200, 201), (*KEPT, *CHANGED)),
         Endpoint("DELETE /sources/{name}", "admin", sources.delete, Any, refuses=KEPT),
         Endpoint("POST /sources/{name}/rotate", "admin", sources.rotate, Any, refuses=ROTATED),
         Endpoint("GET /connectors", "viewer", listings.connectors),
