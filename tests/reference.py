@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from hookline import App
 from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.web.api.table import table
+from hookline.web.endpoint import Endpoint
 from hookline.web.faults import BY_SLUG, WHERE, Fault
 from hookline.web.openapi import document
 from hookline.web.problems import MEDIA
@@ -45,12 +46,17 @@ which call answers which.
 """
 
 
-def openapi() -> dict[str, Any]:
-    """The document of an application without jobs."""
+def endpoints() -> Sequence[Endpoint]:
+    """The table, of an application without jobs."""
     nowhere = cast("Any", None)
     settings = Settings(sources=())
     register = Register(App(), nowhere, settings)
-    return document(table(App(), settings, nowhere, nowhere, register, nowhere))
+    return table(App(), settings, nowhere, nowhere, register, nowhere)
+
+
+def openapi() -> dict[str, Any]:
+    """The document of it."""
+    return document(endpoints())
 
 
 def markdown() -> str:

@@ -25,4 +25,7 @@ def places(shown: Shown) -> dict[str, str]:
         "sources": "/sources",
         "workers": "/workers",
         "problem": "/runs/none",
+        "api": "/docs",
+        "problems": "/problems",
+        "a-problem": "/problems/run-ended",
     }

@@ -86,6 +86,7 @@ def application(
                 settings,
                 database,
                 register,
+                endpoints,
                 Middleware(Guard, **who, login=True),
             ),
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
@@ -14,12 +16,20 @@ from hookline.web.dashboard.deliveries import DeliveryPages
 from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
 from hookline.web.dashboard.overview import Overview
-from hookline.web.dashboard.reference import ProblemPages
+from hookline.web.dashboard.reference import ApiPage, ProblemPages
 from hookline.web.dashboard.runs import RunPages
 from hookline.web.dashboard.welcome import login
+from hookline.web.endpoint import Endpoint
 
 
-def routes(app: App, settings: Settings, database: Database, register: Register, guard: Middleware) -> list[Route]:
+def routes(
+    app: App,
+    settings: Settings,
+    database: Database,
+    register: Register,
+    endpoints: Sequence[Endpoint],
+    guard: Middleware,
+) -> list[Route]:
     """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody."""
     url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     overview = Overview(database, register)
@@ -43,6 +53,7 @@ def routes(app: App, settings: Settings, database: Database, register: Register,
         "/definitions/{name}": listings.definition,
         "/sources": listings.sources,
         "/workers": listings.workers,
+        "/docs": ApiPage(endpoints).show,
     }
     return [
         Route("/login", login, methods=["GET"]),

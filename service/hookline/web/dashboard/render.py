@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -43,6 +43,12 @@ def _moment(moment: datetime | None, now: datetime | None = None, *, is_full: bo
     )
 
 
+def _told(text: str) -> Markup:
+    """A sentence, with what it says in backticks as code."""
+    parts = escape(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds()
 
@@ -68,6 +74,7 @@ ENVIRONMENT.filters |= {
     "short": words.short,
     "address": words.web_address,
     "json": _json,
+    "told": _told,
 }
 ENVIRONMENT.globals |= {"asset": assets.address, "seconds": _seconds}
 
