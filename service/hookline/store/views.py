@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
+from hookline.codec import first_uuid7
 from hookline.store.database import Connection
 
 _RUN = """
@@ -40,10 +41,18 @@ async def runs(
     scope: str | None = None,
     state: str | None = None,
     correlation: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     before: UUID | None = None,
     limit: int = 50,
 ) -> list[asyncpg.Record]:
-    """The newest runs that fit, without their data; `before` is the last id of the page before."""
+    """The newest runs that fit, without their data.
+
+    Args:
+        since: when they were created at the earliest; their ids tell. `until` is the same.
+        before: the last id of the page before.
+    """
+    behind = min((each for each in (before, until and first_uuid7(until)) if each), default=None)
     clause, values = where(
         {
             "id = {}": id_,
@@ -51,7 +60,8 @@ async def runs(
             "scope = {}": scope,
             "state = {}": state,
             "correlation = {}": correlation,
-            "id < {}": before,
+            "id >= {}": since and first_uuid7(since),
+            "id < {}": behind,
         }
     )
     return await connection.fetch(f"{RUNS}{clause} order by id desc limit {int(limit)}", *values)

@@ -15,7 +15,7 @@ from hookline.store import views
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.api.parameters import Page, Text
+from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.api.shapes import State
 from hookline.web.faults import Fault
 from hookline.web.problems import Problem
@@ -38,6 +38,8 @@ class RunsQuery(Page, kw_only=True):
     scope: Text | None = None
     state: State | None = None
     correlation: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Runs:
@@ -56,6 +58,8 @@ class Runs:
                 scope=query.scope,
                 state=query.state,
                 correlation=query.correlation,
+                since=query.since,
+                until=query.until,
                 before=query.cursor,
                 limit=query.limit,
             )

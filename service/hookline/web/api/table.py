@@ -17,6 +17,7 @@ from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import TYPES, Definitions
 from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
+from hookline.web.api.overview import Overview
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
 from hookline.web.api.shapes import (
@@ -73,7 +74,9 @@ def table(
     schedules = Schedules(database, Timetable(app.latest))
     access = Tokens(database)
     streams = Streams(database, feed)
+    overview = Overview(database, register)
     return [
+        Endpoint("GET /overview", "viewer", overview.show),
         Endpoint("GET /jobs", "viewer", listings.jobs, JobList),
         Endpoint("GET /jobs/{name}/graph", "viewer", listings.graph, Graph),
         Endpoint("POST /jobs/{name}/runs", "operator", runs.start, RunWithData, (200, 201), (Fault.INVALID_INPUT,)),
