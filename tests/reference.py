@@ -1,33 +1,62 @@
 """The API's reference, as `docs/reference.md` has it: made of the document that the service itself answers with.
 
-`python -m tests.reference` prints it.
+`python -m tests.reference` prints it; `python -m tests.reference problems` prints `docs/problems.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from hookline import App
 from hookline.ingress.register import Register
 from hookline.settings import Settings
 from hookline.web.api.table import table
-from hookline.web.body import Gate, Limits
+from hookline.web.endpoint import Endpoint
+from hookline.web.faults import BY_SLUG, WHERE, Fault
 from hookline.web.openapi import document
+from hookline.web.problems import MEDIA
 
 HEAD = """# The API, call by call
 
 Made of `GET /openapi.json`, which has the shapes of all bodies; see [the API and the command line](api.md) for how they
-go together, and [security](security.md) for roles. Every call may also be answered 401, 403 or 503.
+go together, and [security](security.md) for roles. Every call may also be answered by the [problems](problems.md)
+`token-needed`, `not-this-machine`, `role-too-low`, `no-such-path`, `not-acceptable`, `failed` and `unavailable`, and
+one that changes something by `not-from-here`, `idempotency-key-unreadable`, `idempotency-key-reused` and
+`request-in-progress`.
+"""
+
+COMMON = {
+    Fault.TOKEN_NEEDED, Fault.NOT_THIS_MACHINE, Fault.ROLE_TOO_LOW, Fault.NO_SUCH_PATH, Fault.FAILED,
+    Fault.UNAVAILABLE, Fault.NOT_FROM_HERE, Fault.NOT_ACCEPTABLE, Fault.IDEMPOTENCY_KEY_UNREADABLE,
+    Fault.IDEMPOTENCY_KEY_REUSED, Fault.REQUEST_IN_PROGRESS,
+}  # fmt: skip
+
+PROBLEMS = """# Problems
+
+Whatever is not answered as it was asked for is answered by `application/problem+json` ([RFC
+9457](https://www.rfc-editor.org/rfc/rfc9457)): `{type, title, status, detail}`. The `type` is one of those below, and
+is stable: tell problems apart by it. The `title` is always the same for a type; the `detail` is for the person who must
+act, and may change. `instance`, where it is there, names this one problem, as the service's log does.
+
+The service itself tells of each type where its URI leads, as in `GET /problems/run-ended`; `GET /openapi.json` says
+which call answers which.
 """
 
 
-def openapi() -> dict[str, Any]:
-    """The document of an application without jobs."""
+def endpoints() -> Sequence[Endpoint]:
+    """The table, of an application without jobs."""
     nowhere = cast("Any", None)
     settings = Settings(sources=())
     register = Register(App(), nowhere, settings)
-    return document(table(App(), settings, nowhere, nowhere, register, nowhere, nowhere, Gate(1, 1), Limits(1, 1)))
+    return table(App(), settings, nowhere, nowhere, register, nowhere, nowhere)
+
+
+def openapi() -> dict[str, Any]:
+    """The document of it."""
+    return document(endpoints())
 
 
 def markdown() -> str:
@@ -44,10 +73,19 @@ def _calls(told: dict[str, Any]) -> Iterator[str]:
                 if each["in"] == "query":
                     yield f"- `{each['name']}`: {_kind(each['schema'])}"
             if "requestBody" in operation:
-                (content,) = operation["requestBody"]["content"].values()
-                yield f"- body: `{content['schema']['$ref'].rpartition('/')[2]}`"
-            answers = [status for status in operation["responses"] if status not in ("401", "403", "503")]
-            yield f"- answers: {', '.join(answers)}\n"
+                content = operation["requestBody"]["content"]
+                shape = next(iter(content.values()))["schema"].get("$ref", "")
+                yield f"- body: `{shape.rpartition('/')[2]}`" if shape else f"- body: a text, {' or '.join(content)}"
+            yield f"- answers: {', '.join(status for status in operation['responses'] if status < '4')}"
+            names = [f"`{each.slug}`" for each in _problems(operation) if each not in COMMON]
+            yield f"- problems: {', '.join(names) or 'none of its own'}\n"
+
+
+def _problems(operation: dict[str, Any]) -> Iterator[Fault]:
+    for answer in operation["responses"].values():
+        if (content := answer.get("content", {}).get(MEDIA)) is not None:
+            for uri in content["schema"]["allOf"][1]["properties"]["type"]["enum"]:
+                yield BY_SLUG[uri.removeprefix(WHERE)]
 
 
 def _kind(schema: dict[str, Any]) -> str:
@@ -59,5 +97,19 @@ def _kind(schema: dict[str, Any]) -> str:
     return " ".join([kind, *ends]) + default
 
 
+def problems() -> str:
+    """All types of problem."""
+    return "\n".join([PROBLEMS, *_faults()]) + "\n"
+
+
+def _faults() -> Iterator[str]:
+    for status, faults in groupby(sorted(Fault, key=lambda each: each.status), lambda each: each.status):
+        yield f"## {status}\n"
+        for each in faults:
+            yield f"### `{each.uri}`\n"
+            yield f"{each.title}. {each.happened}\n"
+            yield f"**What to do:** {each.advice}\n"
+
+
 if __name__ == "__main__":
-    print(markdown(), end="")
+    print(problems() if sys.argv[1:] == ["problems"] else markdown(), end="")

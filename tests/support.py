@@ -6,13 +6,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 import httpx
 from pydantic import SecretStr
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match, Mount
 
 from hookline import App, Trigger
 from hookline.engine.replica import Replica
@@ -23,6 +24,8 @@ from hookline.source_settings import SourceSettings
 from hookline.store import migrate, views
 from hookline.store.database import Connection, Database
 from hookline.store.runs import NewRun
+from hookline.web import problems
+from hookline.web.faults import BY_SLUG, WHERE
 from hookline.web.routes import application
 from hookline.web.server import Server, listen
 from hookline_parsers import github
@@ -206,6 +209,28 @@ class Site:
         )
 
 
+async def check_problem(routes: Sequence[BaseRoute], answer: httpx.Response) -> None:
+    """Fails if `answer` is a problem that is not declared, or not as one of those that its route answers with."""
+    if answer.status_code < 400 or answer.headers.get("content-type") != problems.MEDIA:
+        return
+    await answer.aread()
+    told = answer.json()
+    fault = BY_SLUG[told["type"].removeprefix(WHERE)]
+    assert (told["title"], told["status"], answer.status_code) == (fault.title, fault.status, fault.status), told
+    assert told["detail"]
+    asked = answer.request
+    scope = {"type": "http", "method": asked.method, "path": asked.url.path, "root_path": "", "headers": []}
+    for mount in routes:
+        for route in mount.routes or () if isinstance(mount, Mount) else ():
+            matched, child = mount.matches(scope)  # type: ignore[union-attr]
+            if matched == Match.FULL and route.matches({**scope, **child})[0] == Match.FULL:
+                if not isinstance(route.endpoint, partial):  # type: ignore[attr-defined]
+                    return
+                endpoint = route.endpoint.func.__self__  # type: ignore[attr-defined]
+                assert fault in endpoint.faults, f"{endpoint.line} answers {fault}, which the document does not tell"
+                return
+
+
 @asynccontextmanager
 async def on_site(
     app: App, dsn: str, *, tokens: Sequence[str] = (), public: bool = False, **changes: Any
@@ -229,7 +254,8 @@ async def on_site(
         server = Server(answering, listening, drain=1)
         serving = asyncio.create_task(server.run())
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            hooks = {"response": [partial(check_problem, answering.routes)]}
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, event_hooks=hooks) as client:
                 yield Site(house, client, port, answering.routes, server)
         finally:
             server.stop()

@@ -10,7 +10,7 @@ might take it for claiming, and sort all that are.
 from alembic import op
 
 revision = "0020"
-down_revision = "0015"
+down_revision = "0019"
 
 
 def upgrade() -> None:

@@ -92,6 +92,10 @@ class IllegalTransition(HooklineError):
     """A run was asked to change to a state that its present one does not lead to."""
 
 
+class RunEnded(IllegalTransition):
+    """A run was asked for something after it had ended."""
+
+
 class Interrupt(BaseException):
     """Ends an execution from within a Context call.
 

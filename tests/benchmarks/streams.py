@@ -61,7 +61,7 @@ async def watched(dsn: str) -> list[Measured]:
 
 
 async def _latency(settings: Settings, database: Database) -> tuple[float, float]:
-    """Milliseconds from asking for a run to the first line of its job, p50 and p99, of a process that does all three."""
+    """Milliseconds from asking for a run to the first line of its job, p50 and p99, of one process for all."""
     intake, replica = Intake(app, database, timeout=10), Replica(app, database, settings)
     tasks = [asyncio.create_task(intake.run()), asyncio.create_task(replica.run())]
     took = []

@@ -27,4 +27,7 @@ def places(shown: Shown) -> dict[str, str]:
         "tokens": "/tokens",
         "audit": "/audit",
         "problem": "/runs/none",
+        "api": "/docs",
+        "problems": "/problems",
+        "a-problem": "/problems/run-ended",
     }

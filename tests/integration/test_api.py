@@ -136,8 +136,8 @@ async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
         ("GET", "/api/runs?cursor=x", None, 422, "cursor: Invalid UUID"),
         ("GET", "/api/runs?jobs=x", None, 422, "there is no parameter 'jobs'"),
         ("GET", "/api/runs?job=%00", None, 422, "NUL"),
-        ("GET", "/api/nothing", None, 404, "Not Found"),
-        ("DELETE", "/api/runs", None, 405, "Method Not Allowed"),
+        ("GET", "/api/nothing", None, 404, "nothing answers GET /api/nothing"),
+        ("DELETE", "/api/runs", None, 405, "nothing answers DELETE /api/runs"),
         ("POST", "/api/jobs/nobody/runs", b"{}", 404, "there is no job 'nobody'"),
         ("POST", "/api/jobs/order/runs", b"{", 400, "the body is not JSON"),
         ("POST", "/api/jobs/order/runs", b'{"input": ' + b"[" * 100_000, 400, "the body is not JSON"),
@@ -206,3 +206,26 @@ async def test_health_needs_no_token_and_readiness_looks_at_the_database(dsn: st
         await site.house.watch.connection.execute("update hookline.alembic_version set version_num = '9999'")
         answer = await site.client.get("/readyz")
         assert (answer.status_code, answer.json()["schema"]) == (503, f"is 9999, not {migrate.known()}")
+
+
+async def test_runs_are_found_by_when_they_were_created(site: Site) -> None:
+    runs = [(await site.client.post("/api/jobs/order/runs", json={"input": {"number": n}})).json() for n in range(3)]
+    await site.house.watch.connection.execute("select pg_sleep(0.002)")
+    moment = (await site.client.get("/api/overview")).json()["now"]
+
+    async def found(**asked: str) -> int:
+        return len((await site.client.get("/api/runs", params=asked)).json()["runs"])
+
+    assert await found(since="2026-01-01T00:00Z", until=moment) == len(runs)
+    assert await found(since=moment) == 0
+    assert await found(until="2026-01-01T00:00Z") == 0
+
+
+async def test_the_overview_tells_what_the_first_page_does(site: Site) -> None:
+    await site.client.post("/api/jobs/order/runs", json={"input": {"number": 1}})
+    told = (await site.client.get("/api/overview?window=6h")).json()
+    assert [each["title"] for each in told["attention"]] == ["No worker is alive"]
+    assert (told["due"], told["queues"][0]["job"]) == (1, "order")
+    assert len(told["edges"]) == len(told["runs"]) + 1 == 73
+    assert {each["source"] for each in told["sources"]} == {"generic", "github"}
+    assert (await site.client.get("/api/overview?window=1y")).status_code == 422

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 from starlette.routing import Mount, Route
-from tests.reference import markdown, openapi
+from tests.reference import markdown, openapi, problems
 from tests.support import on_site
 
 from hookline import App, Context, Event
+from hookline.web.faults import Fault
 from hookline_parsers import github
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -68,3 +70,21 @@ def test_the_reference_is_made_of_the_document() -> None:
         "run `python -m tests.reference > docs/reference.md`"
     )
     assert len(openapi()["paths"]) > 20
+
+
+def test_the_page_of_problems_is_made_of_their_declaration() -> None:
+    assert (ROOT / "docs" / "problems.md").read_text() == problems(), (
+        "run `python -m tests.reference problems > docs/problems.md`"
+    )
+
+
+async def test_the_service_tells_of_each_problem_where_its_type_leads(dsn: str) -> None:
+    async with on_site(busy(), dsn, tokens=["t0ken"]) as site:
+        for fault in Fault:
+            told = await site.client.get(fault.uri)
+            assert told.status_code == 200, fault
+            assert fault.title in unescape(told.text)
+            assert fault.uri in (await site.client.get("/problems")).text
+        assert (await site.client.get("/problems/no-such")).status_code == 404
+        assert (await site.client.get("/nothing/here")).json()["type"] == "/problems/no-such-path"
+        assert (await site.client.post("/healthz")).json()["type"] == "/problems/method-not-allowed"

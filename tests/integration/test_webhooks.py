@@ -217,7 +217,7 @@ async def test_what_is_not_taken_is_refused_before_it_is_read(site: Site, header
 
 async def test_an_unknown_source_is_not_found(site: Site) -> None:
     answer = await site.client.post("/webhooks/nobody", content=PUSH)
-    assert (answer.status_code, answer.json()["title"]) == (404, "Not Found")
+    assert (answer.status_code, answer.json()["title"]) == (404, "Unknown source")
 
 
 async def test_nobody_is_redirected(site: Site) -> None:

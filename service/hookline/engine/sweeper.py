@@ -1,4 +1,4 @@
-"""The sweeper: deletes events that are so old that nobody asks for them any more."""
+"""The sweeper: deletes events, and answers to repeated requests, that are so old that nobody asks for them any more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 from hookline import telemetry
 from hookline.errors import Unavailable
-from hookline.store import events
+from hookline.store import events, idempotency
 from hookline.store.database import Database
 
 EVERY = 30.0
@@ -32,6 +32,8 @@ class Sweeper:
             try:
                 async with self._database.session() as connection:
                     while await events.retire(connection, self._kept):
+                        pass
+                    while await idempotency.retire(connection):
                         pass
             except Unavailable as error:
                 telemetry.log.warning("sweeper.not_swept", error=str(error))

@@ -75,9 +75,11 @@ class Intake:
     def __init__(self, app: App, database: Database, *, timeout: float) -> None:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
+        self._database = database
+        self._write = partial(_write, Alarms(app.latest))
         self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
         self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
-            database, partial(_write, Alarms(app.latest)), name="intake", limit=BATCH
+            database, self._write, name="intake", limit=BATCH
         )
 
     async def run(self) -> None:
@@ -157,6 +159,10 @@ class Intake:
         return told
 
     async def _committed(self, item: NewDelivery | NewRun | NewSignal) -> Stored | UUID | Sent:
+        if (connection := self._database.held) is not None:  # it is part of a larger change, and commits with that
+            async with asyncio.timeout(self._timeout):
+                (outcome,) = await self._write(connection, [item], False)
+            return outcome
         future = self._commit.submit(item)
         giving_up = asyncio.get_running_loop().call_later(self._timeout, _give_up, future)
         try:

@@ -16,7 +16,7 @@ from hookline.ingress.sources import Source, configured, opened
 from hookline.sealing import Seal
 from hookline.settings import Settings
 from hookline.store import sources
-from hookline.store.database import Database
+from hookline.store.database import Connection, Database
 from hookline.store.sources import KeptSource
 
 FRESH = 1.0
@@ -74,6 +74,14 @@ class Register:
         """All that are kept in Postgres, as they are now; raises `Unavailable`."""
         await self._look(monotonic())
         return list(self._kept.values())
+
+    async def entry(self, connection: Connection, name: str) -> Entry | None:
+        """The source that is kept under `name`, as `connection` sees it now."""
+        return next((self._entry(each) for each in await sources.look(connection) if each.name == name), None)
+
+    async def look_again(self) -> None:
+        """Believe nothing of what was read before: a source was changed here."""
+        self._looked_at = float("-inf")
 
     async def known(self) -> Mapping[str, Source]:
         """All that can be used, by name, as they are now; raises `Unavailable`."""

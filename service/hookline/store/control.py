@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.errors import IllegalTransition
+from hookline.errors import IllegalTransition, RunEnded
 from hookline.store import runs, scopes, signals
 from hookline.store.database import Connection, transaction
 from hookline.store.runs import NewRun
@@ -171,5 +171,5 @@ async def _locked(connection: Connection, run: UUID) -> tuple[Iterable[scopes.Sc
     row = await connection.fetchrow(LOCKED, run)
     assert row is not None  # noqa: S101 - it is locked
     if row["state"] in TERMINAL:
-        raise IllegalTransition(f"run {run} is {row['state']} already")
+        raise RunEnded(f"run {run} is {row['state']} already")
     return held, row

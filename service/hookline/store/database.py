@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +60,7 @@ class Database:
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._reader: asyncpg.Pool[asyncpg.Record] | None = None
+        self._wholes: dict[asyncio.Task[Any] | None, _Whole] = {}
 
     async def __aenter__(self) -> Database:
         self._pool = await self._open(self._dsn)
@@ -98,14 +99,62 @@ class Database:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Connection]:
         """A connection for a moment, to write with; raises `Unavailable` if Postgres is away."""
-        async with _lent(self._pool) as connection:
+        async with self._own(self._pool) as connection:
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for a moment, to read with, to the reader if there is one; raises `Unavailable`."""
-        async with _lent(self._reader) as connection:
+        async with self._own(self._reader) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def whole(self) -> AsyncIterator[Connection]:
+        """Within the block all that this task writes and reads here is one transaction; raises `Unavailable`.
+
+        What it is lent by `session` and `reading` is this one connection; other tasks have others.
+        """
+        task = asyncio.current_task()
+        async with _lent(self._pool) as connection:
+            whole = self._wholes[task] = _Whole(connection)
+            try:
+                async with transaction(connection):
+                    yield connection
+            finally:
+                del self._wholes[task]
+        for do in whole.afterwards:
+            await do()
+
+    @property
+    def held(self) -> Connection | None:
+        """The connection of the `whole` that this task is in."""
+        whole = self._wholes.get(asyncio.current_task()) if self._wholes else None
+        return None if whole is None else whole.connection
+
+    async def afterwards(self, do: Callable[[], Awaitable[object]]) -> None:
+        """Do it once the `whole` that this task is in is committed; now, if it is in none."""
+        whole = self._wholes.get(asyncio.current_task())
+        if whole is None:
+            await do()
+        else:
+            whole.afterwards.append(do)
+
+    @asynccontextmanager
+    async def _own(self, pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Connection]:
+        if (held := self.held) is None:
+            async with _lent(pool) as connection:
+                yield connection
+        else:
+            with _answering():
+                yield held
+
+
+class _Whole:
+    """What a task writes in one transaction, and what it does afterwards."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.afterwards: list[Callable[[], Awaitable[object]]] = []
 
 
 @asynccontextmanager
@@ -144,10 +193,17 @@ def _dropping(connection: Connection) -> Iterator[None]:
 async def _lent(pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Connection]:
     if pool is None:
         raise Unavailable("the database is not open")
-    try:
+    with _answering():
         async with pool.acquire(timeout=5) as connection:
             with _dropping(connection):
                 yield connection
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Within the block Postgres answers, or `Unavailable` is raised."""
+    try:
+        yield
     except REFUSED:
         raise
     except AWAY as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import asyncpg
 
 from hookline.store.database import Connection, transaction
@@ -23,8 +25,13 @@ select distinct on (name) name, version, source, created_at from hookline.defini
 VERSION = "select name, version, source, created_at from hookline.definitions where name = $1 and version = $2"
 
 
-async def save(connection: Connection, name: str, source: str | None) -> tuple[int, bool]:
+async def save(
+    connection: Connection, name: str, source: str | None, check: Callable[[int | None], None]
+) -> tuple[int, bool]:
     """Keep `source` as the newest version of `name`, or its end; returns the version, and whether that is new.
+
+    Args:
+        check: called with the version that there is; nothing is kept if it raises.
 
     Raises:
         LookupError: what is to end is not there.
@@ -32,7 +39,9 @@ async def save(connection: Connection, name: str, source: str | None) -> tuple[i
     async with transaction(connection):
         await connection.execute(ALONE)
         newest = await connection.fetchrow(NEWEST, name)
-        if source is None and (newest is None or newest["source"] is None):
+        is_there = newest is not None and newest["source"] is not None
+        check(newest["version"] if is_there and newest is not None else None)
+        if source is None and not is_there:
             raise LookupError(f"no definition {name}")
         if newest is not None and newest["source"] == source:
             return newest["version"], False

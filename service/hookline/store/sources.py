@@ -169,6 +169,11 @@ async def rotate(connection: Connection, name: str, new: NewSecret, overlap: flo
             raise TooManySecrets
 
 
+async def lock(connection: Connection, name: str) -> None:
+    """Keep everybody else from changing a source, if there is one, until this transaction ends."""
+    await connection.execute(LOCK, name)
+
+
 REMOVE = "delete from hookline.sources where name = $1 returning name"
 
 

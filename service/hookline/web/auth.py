@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hookline.errors import Unavailable
 from hookline.web import problems
 from hookline.web.access import Credential, Keyring, Principal
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 from hookline.web.sessions import COOKIE, Sessions
 
@@ -51,10 +52,12 @@ class Guard:
             except Problem as problem:
                 if problem.status_code == 401 and self._login:
                     return await _to_login(scope)(scope, receive, send)
-                refusal = problems.response(problem.status_code, str(problem.detail), problem.headers)
+                refusal = problems.response(problem.fault, problem.detail, problem.headers)
                 return await refusal(scope, receive, send)
             except Unavailable:
-                refusal = problems.response(503, "nobody can be looked up right now: try again", {"Retry-After": "5"})
+                refusal = problems.response(
+                    Fault.UNAVAILABLE, "nobody can be looked up right now: try again", {"Retry-After": "5"}
+                )
                 return await refusal(scope, receive, send)
         return await self._app(scope, receive, send)
 
@@ -70,13 +73,19 @@ class Guard:
         elif COOKIE in request.cookies and (credential := await self._sessions.of(request)) is not None:
             principal = await self._keyring.holder(credential)
             if principal is not None and request.method not in _SAFE and not _is_ours(request):
-                raise Problem(403, f"a page of this service sends {MARK}, and its own origin")
+                raise Problem(Fault.NOT_FROM_HERE, f"a page of this service sends {MARK}, and its own origin")
         if principal is not None:
             return principal, credential
         if not self._local:
-            raise Problem(401, "send `Authorization: Bearer` with an API token", headers={"WWW-Authenticate": "Bearer"})
+            raise Problem(
+                Fault.TOKEN_NEEDED,
+                "send `Authorization: Bearer` with an API token",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         if not _is_local(request):
-            raise Problem(403, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token")
+            raise Problem(
+                Fault.NOT_THIS_MACHINE, "without HOOKLINE_API_TOKENS the API answers only at this machine: set a token"
+            )
         return Principal("this machine", "admin"), None
 
 

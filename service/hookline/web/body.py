@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from hookline.errors import Unavailable
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
         Unavailable: too much is in flight.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(415, "compressed bodies are not taken: send it as it is", close=True)
+        raise Problem(Fault.MEDIA_TYPE, "compressed bodies are not taken: send it as it is", close=True)
     declared = request.headers.get("content-length", "")
     body = bytearray()
     try:
@@ -100,9 +101,9 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
                 if len(body) > limits.size:
                     await _refuse(request, limits)
     except TimeoutError:
-        raise Problem(408, f"the body did not arrive within {limits.time:g} s", close=True) from None
+        raise Problem(Fault.BODY_TOO_SLOW, f"the body did not arrive within {limits.time:g} s", close=True) from None
     except ClientDisconnect:
-        raise Problem(400, "the body ended early", close=True) from None
+        raise Problem(Fault.BODY_CUT_OFF, "the body ended early", close=True) from None
     return bytes(body)
 
 
@@ -124,7 +125,7 @@ async def _refuse(request: Request, limits: Limits) -> NoReturn:
     while more and thrown_away <= limits.size:
         chunk, more = await _next(request)
         thrown_away += len(chunk)
-    raise Problem(413, f"a body may have {limits.size} bytes", close=True)
+    raise Problem(Fault.BODY_TOO_LARGE, f"a body may have {limits.size} bytes", close=True)
 
 
 def media_type(request: Request) -> str:
@@ -133,8 +134,14 @@ def media_type(request: Request) -> str:
     return declared[0].partition(";")[0].strip().lower() if len(declared) == 1 else ""
 
 
+JSON = ("application/json",)
+
+LARGEST_TEXT = 1_048_576
+"""Bytes that a body may have which is kept as it was written."""
+
+
 class Inlet:
-    """The way in for bodies that are JSON of a known shape.
+    """The way in for bodies of a known shape.
 
     Args:
         gate: what all bodies together may be.
@@ -146,21 +153,40 @@ class Inlet:
         self._limits = limits
 
     @asynccontextmanager
-    async def json(self, request: Request, shape: type[T]) -> AsyncIterator[T]:
-        """The body as `shape`, an empty one as if it were `{}`; it counts as in flight until the block ends.
+    async def json(self, request: Request, shape: type[T]) -> AsyncIterator[tuple[bytes, T]]:
+        """The body, and what it is as `shape`, an empty one as if it were `{}`; it is in flight until the block ends.
 
         Raises:
             Problem: 400 not JSON, 415 not declared to be, 422 not of that shape, and what `read` raises.
         """
         declared = media_type(request)
-        if declared != "application/json" and (declared or request.headers.get("content-length", "0") != "0"):
-            raise Problem(415, "send application/json", close=True)
+        if declared not in JSON and (declared or request.headers.get("content-length", "0") != "0"):
+            raise Problem(Fault.MEDIA_TYPE, "send application/json", close=True)
         with self._gate.passing() as share:
             body = await read(request, share, self._limits)
             try:
                 parsed = msgspec.json.decode(body or b"{}", type=shape)
             except msgspec.ValidationError as error:
-                raise Problem(422, str(error)) from None
+                raise Problem(Fault.INVALID_BODY, str(error)) from None
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise Problem(400, f"the body is not JSON: {error}") from None
-            yield parsed
+                raise Problem(Fault.BODY_NOT_JSON, f"the body is not JSON: {error}") from None
+            yield body, parsed
+
+    @asynccontextmanager
+    async def text(self, request: Request, types: Sequence[str]) -> AsyncIterator[tuple[bytes, str]]:
+        """The body, and what it says, of one of the media `types`; it is in flight until the block ends.
+
+        Raises:
+            Problem: 400 not UTF-8, 415 of another type, 422 with a NUL, and what `read` raises.
+        """
+        if media_type(request) not in types:
+            raise Problem(Fault.MEDIA_TYPE, f"send {types[0]} or {types[-1]}", close=True)
+        with self._gate.passing() as share:
+            body = await read(request, share, Limits(min(LARGEST_TEXT, self._limits.size), self._limits.time))
+            try:
+                text = body.decode()
+            except UnicodeDecodeError:
+                raise Problem(Fault.BODY_NOT_JSON, "the body is not UTF-8") from None
+            if "\0" in text:
+                raise Problem(Fault.INVALID_BODY, "a definition holds no NUL character")
+            yield body, text

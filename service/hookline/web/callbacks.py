@@ -20,6 +20,7 @@ from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.api.actions import Completion, complete
 from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 LARGEST = 1_048_576
@@ -108,7 +109,7 @@ class Callbacks:
         async with self._database.session() as connection:
             left = await signals.beat(connection, run, key)
         if left is None:
-            raise Problem(410, "this callback is no longer open, or takes no heartbeats")
+            raise Problem(Fault.CALLBACK_CLOSED, "this callback is no longer open, or takes no heartbeats")
         return answers.json({"callback": key, "seconds": round(left, 3)})
 
     async def _redeemed(self, request: Request) -> tuple[UUID, str]:
@@ -118,25 +119,25 @@ class Callbacks:
         try:
             return tickets.redeem(self._secret, request.path_params["ticket"])
         except Rejected:
-            raise Problem(404, "there is no such callback") from None
+            raise Problem(Fault.UNKNOWN_CALLBACK, "there is no such callback") from None
 
     async def _asked(self, run: UUID, key: str) -> asyncpg.Record:
         async with self._database.session() as connection:
             asked = await connection.fetchrow(signals.ASKED, run, key)
         if asked is None:
-            raise Problem(404, "there is no such callback")
+            raise Problem(Fault.UNKNOWN_CALLBACK, "there is no such callback")
         return asked
 
 
 def _completion(request: Request, body: bytes) -> Completion:
     if body and media_type(request) != "application/json":
-        raise Problem(415, "send application/json, or nothing")
+        raise Problem(Fault.MEDIA_TYPE, "send application/json, or nothing")
     try:
         return msgspec.json.decode(body or b"{}", type=Completion)
     except msgspec.ValidationError as error:
-        raise Problem(422, f'{error}: send {{"data": ...}} or {{"error": "..."}}') from None
+        raise Problem(Fault.INVALID_BODY, f'{error}: send {{"data": ...}} or {{"error": "..."}}') from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"the body is not JSON: {error}") from None
+        raise Problem(Fault.BODY_NOT_JSON, f"the body is not JSON: {error}") from None
 
 
 def _verdict(body: bytes) -> bytes:
@@ -144,10 +145,10 @@ def _verdict(body: bytes) -> bytes:
     try:
         form = parse_qs(body.decode(), max_num_fields=10)
     except ValueError:
-        raise Problem(400, "this is not the form of the page") from None
+        raise Problem(Fault.BODY_NOT_JSON, "this is not the form of the page") from None
     verdict = form.get("verdict", [""])[0]
     if verdict not in ("approve", "reject"):
-        raise Problem(422, "press approve or reject")
+        raise Problem(Fault.INVALID_BODY, "press approve or reject")
     told = {
         "approved": verdict == "approve",
         "comment": form.get("comment", [""])[0][:5000].replace("\0", ""),

@@ -9,10 +9,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hookline import telemetry
 from hookline.web import problems
+from hookline.web.faults import Fault
 
 MOST_HEADERS, MOST_BYTES = 100, 65_536
 
-_BODY = problems.response(431, f"at most {MOST_HEADERS} headers, and {MOST_BYTES} bytes of them and the address").body
+_BODY = problems.response(
+    Fault.HEAD_TOO_LARGE, f"at most {MOST_HEADERS} headers, and {MOST_BYTES} bytes of them and the address"
+).body
 
 _REFUSAL = b"\r\n".join((
     b"HTTP/1.1 431 Request Header Fields Too Large", b"content-type: application/problem+json",

@@ -11,6 +11,7 @@ from hookline.store.sessions import NewSession
 from hookline.web import answers
 from hookline.web.access import Keyring
 from hookline.web.body import Inlet
+from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.sessions import Sessions
@@ -40,13 +41,13 @@ class Door:
         """`POST /login`: 200 with a session cookie; 401 for a token that is not good, 429 after many of these."""
         address = self._proxies.origin(request) or ""
         self._throttle.check(address)
-        async with self._inlet.json(request, LogIn) as given:
+        async with self._inlet.json(request, LogIn) as (_, given):
             token = given.token.strip()
         _, principal = await self._keyring.bearer(token)
         if principal is None:
             self._throttle.note(address)
             telemetry.log.warning("login.refused", address=address)
-            raise Problem(401, "this token is not good: it is wrong, revoked or has expired")
+            raise Problem(Fault.TOKEN_REFUSED, "this token is not good: it is wrong, revoked or has expired")
         response = answers.json(principal)
         await self._sessions.begin(response, NewSession(digest=digest_of(token)))
         return response

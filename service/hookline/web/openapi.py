@@ -6,37 +6,23 @@ import inspect
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import groupby
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline.web import problems
 from hookline.web.api import shapes
 from hookline.web.endpoint import Endpoint
+from hookline.web.faults import Fault
+from hookline.web.idempotency import HEADER, LONGEST
 
 MEDIA = "application/json"
-PROBLEM = "application/problem+json"
 
 TOLD = re.compile(r"^`[^`]*`(?:, `[^`]*`)*: *")
 """What a handler's docstring begins with: its path, which the document tells elsewhere."""
-
-ALWAYS = {401: "nobody is known by this token", 403: "the role is too low", 503: "Postgres is away: try again"}
-
-OF_BODIES = {
-    400: "the body is not JSON",
-    408: "the body took too long",
-    413: "the body is too large",
-    415: "the body is of another type",
-}
-
-OTHERS = {
-    404: "there is no such thing",
-    408: "it is not yet so",
-    409: "its state forbids it",
-    410: "it is no longer open",
-    422: "this does not fit",
-}
 
 
 class Document:
@@ -80,11 +66,18 @@ def _operation(of: Endpoint, schemas: dict[Any, Any], components: dict[str, Any]
         "operationId": of.handler.__qualname__.replace(".", "_").lower().rstrip("_"),
         "summary": " ".join(summary.split()),
         "description": " ".join([*description.split(), f"Asks for the role `{of.role}`."]),
-        "parameters": [*_path_parameters(of.path), *_query_parameters(schemas.get(of.query), components)],
+        "parameters": [
+            *_path_parameters(of.path),
+            *_query_parameters(schemas.get(of.query), components),
+            *_headers(of),
+        ],
         "responses": _responses(of, schemas),
     }
     if of.body is not None:
-        operation["requestBody"] = {"content": {MEDIA: {"schema": schemas[of.body]}}}
+        operation["requestBody"] = {
+            "content": {media: {"schema": schemas[of.body]} for media in of.takes},
+            "required": of.body is str,
+        }
     return operation
 
 
@@ -107,6 +100,19 @@ def _query_parameters(schema: dict[str, str] | None, components: dict[str, Any])
     return [{"name": name, "in": "query", "schema": _plain(schema)} for name, schema in properties.items()]
 
 
+def _headers(of: Endpoint) -> list[dict[str, Any]]:
+    told = {}
+    if of.method != "GET":
+        told[HEADER] = f"The same request with the same key, of up to {LONGEST} characters, is done once."
+    elif of.media == MEDIA:
+        told["If-None-Match"] = "Answered 304 if the `ETag` of what would be answered is among these."
+    if Fault.PRECONDITION_FAILED in of.refuses:
+        told["If-Match"] = "Done only if the `ETag` of what is there is among these."
+    return [
+        {"name": name, "in": "header", "description": why, "schema": {"type": "string"}} for name, why in told.items()
+    ]
+
+
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a value that is left out, and never `null`, when it is not given."""
     several = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
@@ -119,24 +125,25 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(of: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
-    problems = dict(ALWAYS)
-    if "{" in of.path:
-        problems[404] = OTHERS[404]
-    if of.query is not None or of.body is not None or of.path.startswith("/definitions"):
-        problems[422] = OTHERS[422]
-    if of.body is not None or of.method == "PUT":
-        problems |= OF_BODIES
-    problems |= {status: OTHERS[status] for status in of.refuses}
     answered = {
         str(status): {"description": _first(of.shape), "content": {of.media: {"schema": schemas[of.shape]}}}
         for status in of.statuses
     }
-    schema = schemas[shapes.Problem]
-    refused = {
-        str(status): {"description": why, "content": {PROBLEM: {"schema": schema}}}
-        for status, why in sorted(problems.items())
+    if of.method == "GET" and of.media == MEDIA:
+        answered["304"] = {"description": "It is as `If-None-Match` has it."}
+    return answered | {
+        str(status): _refused(list(faults), schemas[shapes.Problem])
+        for status, faults in groupby(of.faults, lambda each: each.status)
     }
-    return answered | refused
+
+
+def _refused(faults: Sequence[Fault], schema: dict[str, Any]) -> dict[str, Any]:
+    """An answer that is one of `faults`, each told where `type` points to."""
+    told = {"type": "object", "properties": {"type": {"enum": [each.uri for each in faults]}}}
+    return {
+        "description": " ".join(f"[{each.title}]({each.uri}): {each.happened}" for each in faults),
+        "content": {problems.MEDIA: {"schema": {"allOf": [schema, told]}}},
+    }
 
 
 def _first(shape: Any) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Mapping
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -12,74 +11,109 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import telemetry
-from hookline.errors import IllegalTransition, InvalidInput, Rejected, TooOften, Unavailable, UnknownJob
+from hookline.codec import uuid7
+from hookline.errors import IllegalTransition, InvalidInput, Rejected, RunEnded, TooOften, Unavailable, UnknownJob
+from hookline.web.faults import OF_STATUS, Fault
+
+MEDIA = "application/problem+json"
 
 
 class Problem(HTTPException):
-    """Raised to answer with `status` and one clear sentence.
+    """Raised to answer with a `fault` and one clear sentence.
 
     Args:
         close: whether the connection ends with the answer, because the rest of the request is not read.
     """
 
-    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, close: bool = False):
-        super().__init__(status, detail, {**(headers or {}), **({"Connection": "close"} if close else {})})
+    def __init__(self, fault: Fault, detail: str, *, headers: Mapping[str, str] | None = None, close: bool = False):
+        super().__init__(fault.status, detail, {**(headers or {}), **({"Connection": "close"} if close else {})})
+        self.fault = fault
 
 
-def response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem+json answer."""
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
+def response(
+    fault: Fault, detail: str, headers: Mapping[str, str] | None = None, *, instance: str | None = None
+) -> Response:
+    """The problem+json answer.
+
+    Args:
+        instance: what this one problem is called, where somebody may look for it.
+    """
+    problem: dict[str, object] = {
+        "type": fault.uri,
+        "title": fault.title,
+        "status": fault.status,
         "detail": detail,
     }
-    return Response(msgspec.json.encode(problem), status, headers, "application/problem+json")
+    if instance is not None:
+        problem["instance"] = instance
+    return Response(
+        msgspec.json.encode(problem), fault.status, {"Cache-Control": "no-store"} | dict(headers or {}), MEDIA
+    )
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    return response(error.status_code, str(error.detail), error.headers)
+    if isinstance(error, Problem):
+        return response(error.fault, error.detail, error.headers)
+    fault = OF_STATUS.get(error.status_code, Fault.FAILED)
+    asked = f"{request.method} {request.url.path[:200]}"
+    return response(fault, f"nothing answers {asked}", error.headers)
 
 
 def _rejected(_: Request, _error: Exception) -> Response:
     """The same words whatever was wrong, so that a forger learns nothing."""
-    return response(401, "the delivery could not be verified")
+    return response(Fault.NOT_VERIFIED, "the delivery could not be verified")
 
 
 def _unavailable(_: Request, error: Exception) -> Response:
     telemetry.log.warning("request.unavailable", error=str(error))
-    return response(503, "the service cannot store anything right now: try again", {"Retry-After": "5"})
+    return response(Fault.UNAVAILABLE, "the service cannot store anything right now: try again", {"Retry-After": "5"})
 
 
 def _too_often(_: Request, error: Exception) -> Response:
     assert isinstance(error, TooOften)  # noqa: S101 - registered for it
-    return response(429, "this source takes no more right now", {"Retry-After": str(math.ceil(error.after))})
+    return response(
+        Fault.TOO_OFTEN, "this source takes no more right now", {"Retry-After": str(math.ceil(error.after))}
+    )
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    telemetry.log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
-    return response(500, "the service failed on this request; its log has the reason")
+    instance = f"urn:uuid:{uuid7()}"
+    telemetry.log.error(
+        "request.failed", method=request.method, path=request.url.path, instance=instance, exc_info=error
+    )
+    return response(Fault.FAILED, "the service failed on this request; its log has the reason", instance=instance)
 
 
-_STATUS = {Rejected: 401, Unavailable: 503, UnknownJob: 404, InvalidInput: 422, IllegalTransition: 409}
+FAULTS: Mapping[type[Exception], Fault] = {
+    Rejected: Fault.NOT_VERIFIED,
+    Unavailable: Fault.UNAVAILABLE,
+    TooOften: Fault.TOO_OFTEN,
+    UnknownJob: Fault.UNKNOWN_JOB,
+    InvalidInput: Fault.INVALID_INPUT,
+    RunEnded: Fault.RUN_ENDED,
+    IllegalTransition: Fault.STATE_FORBIDS,
+}
+"""What those exceptions are that know nothing of HTTP."""
 
 
-def status_of(error: Exception) -> int:
-    """With what status an exception that a route raises is answered."""
-    if isinstance(error, HTTPException):
-        return error.status_code
-    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+def fault_of(error: Exception) -> Fault:
+    """As what an exception that a route raises is answered."""
+    if isinstance(error, Problem):
+        return error.fault
+    return next((FAULTS[kind] for kind in type(error).__mro__ if kind in FAULTS), Fault.FAILED)
 
 
-HANDLERS = {
+def _told(_: Request, error: Exception) -> Response:
+    return response(fault_of(error), str(error))
+
+
+HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     HTTPException: _http,
+    **{kind: _told for kind in FAULTS},  # noqa: C420 - mypy infers another type
     Rejected: _rejected,
     Unavailable: _unavailable,
     TooOften: _too_often,
-    UnknownJob: lambda _, error: response(404, str(error)),
-    InvalidInput: lambda _, error: response(422, str(error)),
-    IllegalTransition: lambda _, error: response(409, str(error)),
     Exception: _broken,
 }
 """What starlette does with each exception that a route raises."""

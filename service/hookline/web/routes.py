@@ -20,6 +20,7 @@ from hookline.web.auth import Guard
 from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
 from hookline.web.dashboard import pages
+from hookline.web.endpoint import Unanswered
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
 from hookline.web.oidc.configured import configured
@@ -69,8 +70,9 @@ def application(
     door = Door(keyring, sessions, inlet, proxies, throttle)
     entrance = None if oidc is None else Entrance(oidc, database, sessions, proxies, throttle)
     feed = Feed(database, settings.max_streams)
-    endpoints = table(app, settings, database, intake, register, feed, Standing(keyring), gate, limits)
+    endpoints = table(app, settings, database, intake, register, feed, Standing(keyring))
     document = Document(endpoints)
+    answered = [each.route(database, inlet, proxies) for each in endpoints]
     answering = Starlette(
         routes=[
             Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
@@ -85,7 +87,7 @@ def application(
             *([] if entrance is None else entrance.routes()),
             Mount(
                 "/api",
-                routes=[each.route(database, inlet, proxies) for each in endpoints],
+                routes=[*answered, Route("/{rest:path}", Unanswered(answered))],
                 middleware=[Middleware(Guard, **who)],
             ),
             *pages.routes(
@@ -93,6 +95,7 @@ def application(
                 settings,
                 database,
                 register,
+                endpoints,
                 Middleware(Guard, **who, login=True),
                 provider=None if oidc is None else oidc.name,
             ),

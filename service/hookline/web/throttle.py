@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic
 
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 FAILURES, SPAN = 10, 60.0
@@ -26,7 +27,9 @@ class Throttle:
             failed.popleft()
         if len(failed) >= FAILURES:
             wait = int(failed[0] + SPAN - monotonic()) + 1
-            raise Problem(429, "too many log-ins have failed: wait a minute", headers={"Retry-After": str(wait)})
+            raise Problem(
+                Fault.TOO_OFTEN, "too many log-ins have failed: wait a minute", headers={"Retry-After": str(wait)}
+            )
 
     def note(self, address: str) -> None:
         """Somebody at `address` has failed."""

@@ -16,6 +16,7 @@ from hookline.ingress.schemes import Headers, Received
 from hookline.ingress.sources import Source
 from hookline.web import answers
 from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.replies import Replies
@@ -51,7 +52,7 @@ class Webhooks:
             with source.quota, self._gate.passing() as share:
                 if media_type(request) not in source.parser.content_types:
                     expected = " or ".join(sorted(source.parser.content_types))
-                    raise Problem(415, f"this source takes {expected}", close=True)
+                    raise Problem(Fault.MEDIA_TYPE, f"this source takes {expected}", close=True)
                 body = await read(request, share, self._limits_of(source))
                 source = await self._source(request)  # a secret may have been removed while the body came
                 receipt = await self._intake.receive(source, Received(Headers(request.headers.raw), body))
@@ -79,13 +80,13 @@ class Webhooks:
     async def _source(self, request: Request) -> Source:
         source = await self._register.find(request.path_params["source"])
         if source is None:
-            raise Problem(404, "there is no such source", close=True)
+            raise Problem(Fault.UNKNOWN_SOURCE, "there is no such source", close=True)
         return source
 
     def _check_peer(self, source: Source, request: Request) -> None:
         allow = source.quota.limits.allow
         if allow and not self._proxies.is_from(request, allow):
-            raise Problem(403, "this source takes nothing from there", close=True)
+            raise Problem(Fault.SENDER_NOT_ALLOWED, "this source takes nothing from there", close=True)
 
     def _limits_of(self, source: Source) -> Limits:
         size = source.quota.limits.max_body

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from hookline import codec, telemetry
-from hookline.errors import IllegalTransition
+from hookline.errors import RunEnded
 from hookline.ingress.intake import Intake
 from hookline.jobs.job import Job
 from hookline.jobs.step import check_name
@@ -20,6 +20,7 @@ from hookline.store.database import Database
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal
 from hookline.web.api import parameters
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 T = TypeVar("T")
@@ -100,13 +101,13 @@ class Actions:
         try:
             check_name(wanted.name, "signal")
         except ValueError as error:
-            raise Problem(422, str(error)) from None
+            raise Problem(Fault.INVALID_BODY, str(error)) from None
         signal = NewSignal(wanted.id or codec.uuid7(), run, wanted.name, _json(wanted.data))
         match await self._intake.send(signal):
             case "unknown":
-                raise Problem(404, f"there is no run {run}")
+                raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
             case "ended":
-                raise IllegalTransition(f"run {run} has ended: nothing waits for {wanted.name}")
+                raise RunEnded(f"run {run} has ended: nothing waits for {wanted.name}")
             case _:
                 return
 
@@ -135,16 +136,16 @@ async def complete(intake: Intake, run: UUID, key: str, wanted: Completion) -> N
         Unavailable: it could not be committed in time.
     """
     if "\0" in key:
-        raise Problem(410, "this callback is no longer open")
+        raise Problem(Fault.CALLBACK_CLOSED, "this callback is no longer open")
     told = b'{"data":' + _json(wanted.data) + b"}" if wanted.error is None else codec.encode({"error": wanted.error})
     signal = NewSignal(codec.named_uuid(run, key), run, f"callback:{key}", told, callback=key)
     match await intake.send(signal):
         case "unknown":
-            raise Problem(404, f"there is no run {run}")
+            raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
         case "repeated":
-            raise Problem(409, "this callback has been completed already")
+            raise Problem(Fault.COMPLETED_ALREADY, "this callback has been completed already")
         case "ended" | "expired":
-            raise Problem(410, "this callback is no longer open")
+            raise Problem(Fault.CALLBACK_CLOSED, "this callback is no longer open")
         case _:
             return
 
@@ -156,7 +157,7 @@ def _json(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
     try:
         codec.decode(given := bytes(raw))
     except codec.Undecodable as error:
-        raise Problem(400, f"the body is {error}") from None
+        raise Problem(Fault.BODY_NOT_JSON, f"the body is {error}") from None
     return given
 
 
@@ -164,4 +165,4 @@ async def _found(doing: Awaitable[T], run: UUID) -> T:
     try:
         return await doing
     except LookupError:
-        raise Problem(404, f"there is no run {run}") from None
+        raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}") from None

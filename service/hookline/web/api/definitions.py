@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -13,11 +14,11 @@ from hookline.learning import learn
 from hookline.store import definitions
 from hookline.store.database import Database
 from hookline.web import answers
-from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.faults import Fault
+from hookline.web.negotiation import check_unchanged
 from hookline.web.problems import Problem
 
 TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "application/json")
-LARGEST = 1_048_576
 
 
 class DefinitionQuery(Struct, forbid_unknown_fields=True):
@@ -33,11 +34,9 @@ class Definitions:
         commands: whether they may run programs.
     """
 
-    def __init__(self, database: Database, app: App, gate: Gate, limits: Limits, *, commands: bool) -> None:
+    def __init__(self, database: Database, app: App, *, commands: bool) -> None:
         self._database = database
         self._app = app
-        self._gate = gate
-        self._limits = Limits(LARGEST, limits.time)
         self._commands = commands
 
     async def list(self, _: Request) -> Response:
@@ -52,35 +51,37 @@ class Definitions:
         async with self._database.reading() as connection:
             row = await definitions.find(connection, name, query.version)
         if row is None:
-            raise Problem(404, f"there is no such definition {name[:50]!r}")
-        return answers.json(dict(row))
+            raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}")
+        return answers.json(dict(row), headers={"ETag": _tag(row["version"])})
 
-    async def put(self, request: Request) -> Response:
+    async def put(self, request: Request, body: str) -> Response:
         """`PUT /api/definitions/{name}`: 201 with the new version, 200 if it is as it was; 422 with the line."""
         name = request.path_params["name"]
-        if media_type(request) not in TYPES:
-            raise Problem(415, f"send {TYPES[0]} or {TYPES[-1]}", close=True)
-        with self._gate.passing() as share:
-            body = await read(request, share, self._limits)
-            try:
-                source = body.decode()
-            except UnicodeDecodeError:
-                raise Problem(400, "the body is not UTF-8") from None
-        if "\0" in source:
-            raise Problem(422, "a definition holds no NUL character")
-        self._app.check_definition(name, source, commands=self._commands)
+        self._app.check_definition(name, body, commands=self._commands)
         async with self._database.session() as connection:
-            version, new = await definitions.save(connection, name, source)
-            await learn(connection, self._app, commands=self._commands)
-        return answers.json({"name": name, "version": version}, 201 if new else 200)
+            version, new = await definitions.save(connection, name, body, partial(_check_unchanged, request))
+        await self._database.afterwards(self._learn)
+        return answers.json({"name": name, "version": version}, 201 if new else 200, {"ETag": _tag(version)})
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /api/definitions/{name}`: no more runs start; those that have begun go on."""
         name = request.path_params["name"]
         async with self._database.session() as connection:
             try:
-                await definitions.save(connection, name, None)
+                await definitions.save(connection, name, None, partial(_check_unchanged, request))
             except LookupError:
-                raise Problem(404, f"there is no such definition {name[:50]!r}") from None
-            await learn(connection, self._app, commands=self._commands)
+                raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no such definition {name[:50]!r}") from None
+        await self._database.afterwards(self._learn)
         return answers.json({"name": name, "deleted": True})
+
+    async def _learn(self) -> None:
+        async with self._database.session() as connection:
+            await learn(connection, self._app, commands=self._commands)
+
+
+def _tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _check_unchanged(request: Request, version: int | None) -> None:
+    check_unchanged(request, None if version is None else _tag(version))

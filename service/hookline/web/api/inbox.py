@@ -24,6 +24,7 @@ from hookline.store.inbox import Filter
 from hookline.web import answers
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Moment, Page, Text
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 LONGEST_WAIT = 30.0
@@ -126,7 +127,7 @@ class Inbox:
         async with self._database.reading() as connection:
             found = await inbox.delivery(connection, id_)
         if found is None:
-            raise Problem(404, "there is no such delivery")
+            raise Problem(Fault.UNKNOWN_DELIVERY, "there is no such delivery")
         row, started = found
         told = dict(row) | {name: answers.raw(row[name]) for name in ("headers", "bindings", "events")}
         body = told.pop("body")
@@ -141,10 +142,13 @@ class Inbox:
         async with self._database.reading() as connection:
             kept = await deliveries.kept(connection, id_)
         if kept is None:
-            raise Problem(404, "there is no such delivery")
+            raise Problem(Fault.UNKNOWN_DELIVERY, "there is no such delivery")
         source = await self._register.find(kept["source"])
         if source is None:
-            raise Problem(409, f"source {kept['source']} is not configured, so nothing knows how to read the delivery")
+            raise Problem(
+                Fault.SOURCE_UNUSABLE,
+                f"source {kept['source']} is not configured, so nothing knows how to read the delivery",
+            )
         if body.dry_run:
             return answers.json(await self._rehearsed(source, kept))
         receipt = await self._intake.replay(source, kept, body.id or codec.uuid7())
@@ -174,7 +178,7 @@ def _cursor(given: str | None) -> feed.Cursor | None:
 
 
 def _no_cursor() -> Problem:
-    return Problem(422, "after is the `next` of the page before")
+    return Problem(Fault.INVALID_PARAMETER, "after is the `next` of the page before")
 
 
 def _whole(row: asyncpg.Record, runs: Collection[asyncpg.Record]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hookline.jobs.job import Job
 from hookline.store import connectors, overview, views, workers
 from hookline.store.database import Database
 from hookline.web import answers
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 RUNS_LOOKED_AT = 50
@@ -65,7 +66,7 @@ class Listings:
         """
         job = self._jobs.get(name := request.path_params["name"])
         if job is None:
-            raise Problem(404, f"there is no job {name[:50]!r}")
+            raise Problem(Fault.UNKNOWN_JOB, f"there is no job {name[:50]!r}")
         if (drawn := job.diagram) is None:
             async with self._database.reading() as connection:
                 drawn = of_runs(await views.recent_calls(connection, name, RUNS_LOOKED_AT))

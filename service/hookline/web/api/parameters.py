@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from starlette.requests import Request
 
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 T = TypeVar("T", bound=str)
@@ -49,16 +50,20 @@ def read(told: Mapping[str, str], shape: type[Shape]) -> Shape:
     known = {each.encode_name: each.type for each in msgspec.structs.fields(shape)}
     for name, value in told.items():
         if name not in known:
-            raise Problem(422, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(known))}")
+            raise Problem(
+                Fault.INVALID_PARAMETER, f"there is no parameter {name[:50]!r}; there are {', '.join(sorted(known))}"
+            )
         if "\0" in value:
-            raise Problem(422, f"{name} holds a NUL character")
+            raise Problem(Fault.INVALID_PARAMETER, f"{name} holds a NUL character")
         given[name] = moment(name, value) if Moment in get_args(known[name]) else value
     try:
         return msgspec.convert(given, shape, strict=False)
     except msgspec.ValidationError as error:
         why, _, name = str(error).rstrip("`").rpartition(" - at `$.")
         words = [each for part in get_args(known[name]) for each in get_args(part) if isinstance(each, str)]
-        raise Problem(422, f"{name}: {why[:200]}" + (f"; it is {' or '.join(words)}" if words else "")) from None
+        raise Problem(
+            Fault.INVALID_PARAMETER, f"{name}: {why[:200]}" + (f"; it is {' or '.join(words)}" if words else "")
+        ) from None
 
 
 def moment(name: str, given: str) -> datetime:
@@ -68,19 +73,25 @@ def moment(name: str, given: str) -> datetime:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None or not 1970 <= found.year < 9999:
-        raise Problem(422, f"{name} is a moment with its time zone, as in 2026-11-21T12:00Z, not {given[:50]!r}")
+        raise Problem(
+            Fault.INVALID_PARAMETER,
+            f"{name} is a moment with its time zone, as in 2026-11-21T12:00Z, not {given[:50]!r}",
+        )
     return found
 
 
+_UNKNOWN = {"run": Fault.UNKNOWN_RUN, "delivery": Fault.UNKNOWN_DELIVERY, "token": Fault.UNKNOWN_TOKEN}
+
+
 def id_(request: Request, noun: str) -> UUID:
-    """The id in the path; raises `Problem` 404."""
+    """The id in the path of what is called `noun`; raises `Problem` 404."""
     try:
         return UUID(request.path_params["id"])
     except ValueError:
-        raise Problem(404, f"there is no {noun} {request.path_params['id'][:50]!r}") from None
+        raise Problem(_UNKNOWN[noun], f"there is no {noun} {request.path_params['id'][:50]!r}") from None
 
 
 def storable(*texts: str | None) -> None:
     """Return if Postgres can hold `texts`; raises `Problem` 422."""
     if any(text is not None and "\0" in text for text in texts):
-        raise Problem(422, "a name holds a NUL character")
+        raise Problem(Fault.INVALID_BODY, "a name holds a NUL character")

@@ -16,8 +16,9 @@ from hookline.store.database import Database
 from hookline.store.search import Wanted
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.api.parameters import Page, Text
+from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.api.shapes import State
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 
@@ -38,6 +39,8 @@ class RunsQuery(Page, kw_only=True):
     scope: Text | None = None
     state: State | None = None
     correlation: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Runs:
@@ -50,7 +53,14 @@ class Runs:
     async def list(self, _: Request, query: RunsQuery) -> Response:
         """`GET /api/runs`: the newest first, without their data."""
         async with self._database.reading() as connection:
-            wanted = Wanted(job=query.job, state=query.state, scope=query.scope, correlation=query.correlation)
+            wanted = Wanted(
+                job=query.job,
+                state=query.state,
+                scope=query.scope,
+                correlation=query.correlation,
+                since=query.since,
+                until=query.until,
+            )
             found = await search.runs(connection, wanted, before=query.cursor, limit=query.limit)
         return answers.json(answers.found("runs", found))
 
@@ -59,7 +69,7 @@ class Runs:
         async with self._database.reading() as connection:
             found = await views.run(connection, run := parameters.id_(request, "run"))
         if found is None:
-            raise Problem(404, f"there is no run {run}")
+            raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
         return answers.json(answers.run_with_data(*found))
 
     async def start(self, request: Request, body: StartRun) -> Response:
@@ -82,5 +92,5 @@ async def as_it_stands(database: Database, run: UUID, status: int) -> Response:
     async with database.session() as connection:
         found = await views.run(connection, run)
     if found is None:
-        raise Problem(404, f"there is no run {run}")
+        raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
     return answers.json(answers.run_with_data(*found), status, {"Location": f"/api/runs/{run}"})

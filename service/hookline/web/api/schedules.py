@@ -17,6 +17,7 @@ from hookline.store.database import Database
 from hookline.timetable import Timetable
 from hookline.web import answers
 from hookline.web.api.parameters import Moment
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 SHOWN = 5
@@ -57,7 +58,7 @@ class Schedules:
         async with self._database.session() as connection:
             next_at = schedule.after(await schedules.now(connection))
             if not await schedules.switch(connection, name, on=on, next_at=next_at):
-                raise Problem(404, f"schedule {name[:50]!r} was not declared by any replica yet")
+                raise Problem(Fault.UNKNOWN_SCHEDULE, f"schedule {name[:50]!r} was not declared by any replica yet")
             rows = await schedules.listed(connection)
         return answers.json(next(self._told(row) for row in rows if row["name"] == name))
 
@@ -68,7 +69,7 @@ class Schedules:
         ticks: Any = takewhile(lambda tick: tick < body.until, schedule.ticks(body.since.astimezone(UTC)))
         found = [tick for tick, _ in zip(ticks, range(MOST_AT_ONCE + 1), strict=False)]
         if len(found) > MOST_AT_ONCE:
-            raise Problem(422, f"there are more than {MOST_AT_ONCE} ticks in that time: take less of it")
+            raise Problem(Fault.INVALID_BODY, f"there are more than {MOST_AT_ONCE} ticks in that time: take less of it")
         told = {"schedule": name, "ticks": len(found), "dry_run": body.dry_run, "first": found[:SHOWN]}
         if not body.dry_run:
             async with self._database.session() as connection:
@@ -77,7 +78,7 @@ class Schedules:
 
     def _known(self, name: str) -> Schedule:
         if name not in self._timetable.schedules:
-            raise Problem(404, f"there is no schedule {name[:50]!r}")
+            raise Problem(Fault.UNKNOWN_SCHEDULE, f"there is no schedule {name[:50]!r}")
         return self._timetable.schedules[name][1]
 
     def _told(self, row: asyncpg.Record) -> dict[str, Any]:

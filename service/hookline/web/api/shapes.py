@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
 from hookline.store.states import STATES
@@ -20,6 +20,7 @@ class Problem(TypedDict):
     title: str
     status: int
     detail: str
+    instance: NotRequired[str]
 
 
 class Run(TypedDict):

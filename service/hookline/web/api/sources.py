@@ -20,9 +20,11 @@ from hookline.ingress.sources import Source, check
 from hookline.sealing import Unsealable
 from hookline.source_settings import NAME, SourceSettings, read_options
 from hookline.store import sources
-from hookline.store.database import Database
+from hookline.store.database import Connection, Database, transaction
 from hookline.store.sources import MOST_SECRETS, NewSecret, TooManySecrets, about
 from hookline.web import answers
+from hookline.web.faults import Fault
+from hookline.web.negotiation import check_unchanged, tag
 from hookline.web.problems import Problem
 
 DAY = 86_400.0
@@ -94,17 +96,20 @@ class Sources:
             spare = generated(scheme) if body.secrets is None else None
             secrets = None if body.secrets is None else self._sealed(name, scheme, body.secrets)
         elif body.secrets is not None:
-            raise Problem(422, "an unsigned source has no secrets: give one of the two")
-        async with self._database.session() as connection:
+            raise Problem(Fault.INVALID_BODY, "an unsigned source has no secrets: give one of the two")
+        async with self._database.session() as connection, transaction(connection):
+            await self._check_unchanged(request, connection, name)
             new, used = await sources.save(
                 connection,
                 given,
                 () if given.unsigned else secrets,
                 None if spare is None else self._sealed(name, scheme, [spare])[0],
             )
+        await self._database.afterwards(self._register.look_again)
         told = await self._told(name)
         telemetry.log.info("source.saved", source=name, new=new, keys=[each["id"] for each in told["secrets"]])
-        return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200)
+        headers = {"ETag": tag(msgspec.json.encode(told))}
+        return answers.json(told | ({"secret": spare} if used else {}), 201 if new else 200, headers)
 
     async def rotate(self, request: Request, body: Rotation) -> Response:
         """`POST /api/sources/{name}/rotate`: one more secret; the others end after `overlap`.
@@ -121,11 +126,13 @@ class Sources:
             try:
                 await sources.rotate(connection, name, sealed, body.overlap)
             except LookupError:
-                raise Problem(404, f"there is no such source {name[:50]!r}") from None
+                raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}") from None
             except TooManySecrets:
                 raise Problem(
-                    409, f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner"
+                    Fault.TOO_MANY_SECRETS,
+                    f"{MOST_SECRETS} secrets are active already: rotate with an overlap that ends them sooner",
                 ) from None
+        await self._database.afterwards(self._register.look_again)
         told = await self._told(name)
         telemetry.log.info("source.rotated", source=name, key=sealed.id, overlap=body.overlap)
         return answers.json(told | ({} if body.secret else {"secret": secret}))
@@ -137,7 +144,8 @@ class Sources:
             removed = "\0" not in name and await sources.remove(connection, name)
         if not removed:
             self._check_free(name)
-            raise Problem(404, f"there is no such source {name[:50]!r}")
+            raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
+        await self._database.afterwards(self._register.look_again)
         telemetry.log.info("source.removed", source=name)
         return answers.json({"name": name, "deleted": True})
 
@@ -160,40 +168,52 @@ class Sources:
         telemetry.log.info("sources.resealed", changed=changed, unreadable=unreadable)
         return answers.json({"resealed": changed, "unreadable": unreadable})
 
+    async def _check_unchanged(self, request: Request, connection: Connection, name: str) -> None:
+        await sources.lock(connection, name)
+        entry = await self._register.entry(connection, name)
+        check_unchanged(request, None if entry is None else tag(msgspec.json.encode(self._told_kept(entry))))
+
     def _check_free(self, name: str) -> None:
         if not NAME.fullmatch(name):
-            raise Problem(422, f"a source's name is up to 64 of a-z, 0-9, _ and -, not {name[:80]!r}")
+            raise Problem(
+                Fault.INVALID_PARAMETER, f"a source's name is up to 64 of a-z, 0-9, _ and -, not {name[:80]!r}"
+            )
         if (fixed := self._register.fixed.get(name)) is not None:
-            raise Problem(409, f"source {name} is declared in the {fixed.origin}, and is changed there")
+            raise Problem(Fault.SOURCE_FIXED, f"source {name} is declared in the {fixed.origin}, and is changed there")
 
     def _check_sealing(self) -> None:
         if not self._seal:
-            raise Problem(409, "no secret is kept unencrypted: set HOOKLINE_ENCRYPTION_KEYS, or declare it in settings")
+            raise Problem(
+                Fault.NO_ENCRYPTION_KEY,
+                "no secret is kept unencrypted: set HOOKLINE_ENCRYPTION_KEYS, or declare it in settings",
+            )
 
     async def _scheme(self, name: str) -> Scheme:
-        for each in await self._register.kept():
-            if each.kept.name == name:
-                if each.kept.unsigned:
-                    raise Problem(409, f"source {name} is unsigned, so it has no secret to rotate")
-                return _scheme(each.kept.parser)
-        raise Problem(404, f"there is no such source {name[:50]!r}")
+        async with self._database.session() as connection:
+            entry = await self._register.entry(connection, name)
+        if entry is None:
+            raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
+        if entry.kept.unsigned:
+            raise Problem(Fault.SOURCE_UNSIGNED, f"source {name} is unsigned, so it has no secret to rotate")
+        return _scheme(entry.kept.parser)
 
     def _sealed(self, name: str, scheme: Scheme, secrets: Sequence[str]) -> Sequence[NewSecret]:
         raw = [each.encode() for each in dict.fromkeys(secrets)]
         try:
             check(scheme, raw)
         except ValueError as error:
-            raise Problem(422, str(error)) from None
+            raise Problem(Fault.INVALID_BODY, str(error)) from None
         ids = [fingerprint(each) for each in raw]
         return [NewSecret(id_, self._seal.seal(each, about(name, id_))) for id_, each in zip(ids, raw, strict=True)]
 
     async def _told(self, name: str) -> dict[str, Any]:
         if (fixed := self._register.fixed.get(name)) is not None:
             return self._told_fixed(fixed)
-        for each in await self._register.kept():
-            if each.kept.name == name:
-                return self._told_kept(each)
-        raise Problem(404, f"there is no such source {name[:50]!r}")
+        async with self._database.session() as connection:
+            entry = await self._register.entry(connection, name)
+        if entry is not None:
+            return self._told_kept(entry)
+        raise Problem(Fault.UNKNOWN_SOURCE, f"there is no such source {name[:50]!r}")
 
     def _told_fixed(self, source: Source) -> dict[str, Any]:
         assert source.declared is not None  # noqa: S101 - it is fixed because it was declared
@@ -227,7 +247,7 @@ def _read(name: str, wanted: Declaration) -> tuple[SourceSettings, Scheme]:
         wait, limits = read_options(msgspec.structs.asdict(wanted), str)
         scheme = find(parser).scheme
     except ConfigurationError as error:
-        raise Problem(422, str(error)) from None
+        raise Problem(Fault.INVALID_BODY, str(error)) from None
     return SourceSettings(name, parser, (), wanted.unsigned, wait, limits=limits, origin="api"), scheme
 
 
@@ -235,4 +255,4 @@ def _scheme(parser: str) -> Scheme:
     try:
         return find(parser).scheme
     except ConfigurationError as error:
-        raise Problem(409, str(error)) from None
+        raise Problem(Fault.SOURCE_UNUSABLE, str(error)) from None

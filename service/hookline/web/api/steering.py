@@ -20,6 +20,7 @@ from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.parameters import Text
 from hookline.web.api.runs import as_it_stands
 from hookline.web.api.shapes import State
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 LONGEST_AWAIT = 60.0
@@ -99,11 +100,11 @@ class Steering:
                 found = await views.state(connection, run)
                 seen = (await views.variables(connection, run)).get(variable) if variable else None
             if found is None:
-                raise Problem(404, f"there is no run {run}")
+                raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
             if found == query.state or found in TERMINAL or (seen is not None and _as_text(seen) == value):
                 return await as_it_stands(self._database, run, 200)
             if monotonic() >= deadline:
-                raise Problem(408, f"after {query.timeout:g} s run {run} is {found}")
+                raise Problem(Fault.NOT_YET, f"after {query.timeout:g} s run {run} is {found}")
             await asyncio.sleep(_LOOK_EVERY)
 
     async def debug(self, request: Request) -> Response:
@@ -112,7 +113,7 @@ class Steering:
         async with self._database.session() as connection:
             found = await views.run(connection, run)
             if found is None:
-                raise Problem(404, f"there is no run {run}")
+                raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
             insight = await views.insight(connection, found[0])
             variables = await views.variables(connection, run)
         return answers.json(answers.debugged(*found, insight, variables))

@@ -21,6 +21,7 @@ from hookline.web.access import Credential
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Text
 from hookline.web.api.shapes import State
+from hookline.web.faults import Fault
 from hookline.web.frames import EventStream, Filter, Told
 from hookline.web.problems import Problem
 from hookline.web.standing import Standing
@@ -103,7 +104,7 @@ class Streams:
         async with self._database.session() as connection:
             found = await events.of_run(connection, run)
         if found is None:
-            raise Problem(404, f"there is no run {run}")
+            raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
         async with self._feed.open():
             resumed = after if after is not None and await self._is_kept(after) else None
             at = found["oldest"] if resumed is None else resumed
@@ -166,7 +167,9 @@ def _last(request: Request) -> int | None:
     """The number of the last event that the client was told; raises `Problem` 422."""
     given = request.headers.get("last-event-id", "")
     if given and not (given.isascii() and given.isdecimal() and len(given) < LONGEST_ID):
-        raise Problem(422, f"Last-Event-ID is the id of an event of this stream, not {given[:50]!r}")
+        raise Problem(
+            Fault.INVALID_PARAMETER, f"Last-Event-ID is the id of an event of this stream, not {given[:50]!r}"
+        )
     return int(given) if given else None
 
 

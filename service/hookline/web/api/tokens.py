@@ -17,6 +17,7 @@ from hookline.web import answers
 from hookline.web.access import Principal, Role
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Page
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 from hookline.web.token import digest_of, issue
 
@@ -50,11 +51,13 @@ class Tokens:
         """`POST /api/tokens`: 201 with a new token, which is shown this once."""
         who: Principal = request.scope["principal"]
         if not body.name.isprintable():
-            raise Problem(422, "a token's name is printable")
+            raise Problem(Fault.INVALID_BODY, "a token's name is printable")
         async with self._database.session() as connection:
             token, row = await make(connection, body, by=who.name)
         if row is None:
-            raise Problem(409, f"there is a token {body.id} already, and it cannot be shown again: revoke it")
+            raise Problem(
+                Fault.TOKEN_EXISTS, f"there is a token {body.id} already, and it cannot be shown again: revoke it"
+            )
         return answers.json(row | {"token": token}, 201)
 
     async def revoke(self, request: Request) -> Response:
@@ -63,7 +66,7 @@ class Tokens:
         async with self._database.session() as connection:
             found = await tokens.revoke(connection, token)
         if not found:
-            raise Problem(404, f"there is no token {token}")
+            raise Problem(Fault.UNKNOWN_TOKEN, f"there is no token {token}")
         return answers.json({"id": token, "revoked": True})
 
     async def audit(self, _: Request, query: Page) -> Response:

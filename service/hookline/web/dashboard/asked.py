@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Page
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 T = TypeVar("T", bound=str)
@@ -25,7 +26,7 @@ def one_of(request: Request, name: str, allowed: Collection[T]) -> T | None:
     given = request.query_params.get(name)
     found = next((each for each in allowed if each == given), None)
     if given is not None and found is None:
-        raise Problem(422, f"{name} is one of {', '.join(allowed)}, not {given[:50]!r}")
+        raise Problem(Fault.INVALID_PARAMETER, f"{name} is one of {', '.join(allowed)}, not {given[:50]!r}")
     return found
 
 
@@ -33,7 +34,7 @@ def text(request: Request, name: str) -> str | None:
     """The parameter `name`, if it is given; raises `Problem` 422 for what Postgres cannot look for."""
     given = request.query_params.get(name)
     if given is not None and "\0" in given:
-        raise Problem(422, f"{name} holds a NUL character")
+        raise Problem(Fault.INVALID_PARAMETER, f"{name} holds a NUL character")
     return given
 
 

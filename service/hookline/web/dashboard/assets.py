@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -37,7 +38,7 @@ async def serve(request: Request) -> Response:
     name, digest = request.path_params["name"], request.path_params["digest"]
     content = _FILES.get(name)
     if content is None:
-        raise Problem(404, "there is no such file")
+        raise Problem(Fault.NO_SUCH_PATH, "there is no such file")
     kept = "public, max-age=31536000, immutable" if digest == DIGEST else "no-cache"
     headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
     return Response(content, 200, headers, f"{_TYPES[name[name.rindex('.') :]]}; charset=utf-8")

@@ -21,6 +21,7 @@ from hookline.web.api import parameters
 from hookline.web.dashboard import asked, pretty
 from hookline.web.dashboard.render import as_page, page
 from hookline.web.dashboard.runs import WITHIN, times
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 STATUSES: tuple[Status, ...] = ("accepted", "ignored", "quarantined", "conflict")
@@ -91,7 +92,7 @@ class DeliveryPages:
             try:
                 rows.append((await self._read(UUID((asked.text(request, name) or "").strip())))[0])
             except ValueError:
-                raise Problem(422, "give the ids of two deliveries") from None
+                raise Problem(Fault.INVALID_PARAMETER, "give the ids of two deliveries") from None
         texts = [
             (
                 "\n".join(f"{name}: {value}" for name, value in sorted(_headers(row))),
@@ -114,7 +115,7 @@ class DeliveryPages:
         async with self._database.reading() as connection:
             found = await excerpts.delivery(connection, id_)
             if found is None:
-                raise Problem(404, f"there is no delivery {id_}")
+                raise Problem(Fault.UNKNOWN_DELIVERY, f"there is no delivery {id_}")
             row, started = found
             same = Filter(source=row["source"], type=row["type"])
             before = await inbox.listed(connection, same, before=id_, limit=1)

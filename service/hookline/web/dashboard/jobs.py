@@ -18,6 +18,7 @@ from hookline.timetable import Timetable
 from hookline.web.api import parameters
 from hookline.web.dashboard import forms, graph, pretty
 from hookline.web.dashboard.render import as_page, page
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 LATELY = 30
@@ -65,7 +66,7 @@ class JobPages:
             now = await overview.now(connection)
             found = await search.runs(connection, Wanted(job=name), limit=20)
             if job is None and not found.rows:
-                raise Problem(404, f"there is no job {name!r}")
+                raise Problem(Fault.UNKNOWN_JOB, f"there is no job {name!r}")
             drawn = job.diagram if job is not None else None
             learnt = drawn is None
             if drawn is None:
@@ -110,7 +111,7 @@ def parameters_name(request: Request) -> str:
     try:
         parameters.storable(name)
     except Problem:
-        raise Problem(404, "there is none of that name") from None
+        raise Problem(Fault.NO_SUCH_PATH, "there is none of that name") from None
     return name[:200]
 
 

@@ -16,6 +16,7 @@ from hookline.timetable import Timetable
 from hookline.web.dashboard import asked, pretty
 from hookline.web.dashboard.jobs import parameters_name, upcoming
 from hookline.web.dashboard.render import as_page, page
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 
@@ -52,11 +53,11 @@ class ListingPages:
         """`GET /definitions/{name}?version=`."""
         name, version = parameters_name(request), asked.text(request, "version")
         if version is not None and not (version.isdecimal() and len(version) < 10):
-            raise Problem(422, "a version is a number")
+            raise Problem(Fault.INVALID_PARAMETER, "a version is a number")
         async with self._database.reading() as connection:
             row = await definitions.find(connection, name, None if version is None else int(version))
         if row is None or row["source"] is None:
-            raise Problem(404, f"there is no definition {name[:50]!r} of that version")
+            raise Problem(Fault.UNKNOWN_DEFINITION, f"there is no definition {name[:50]!r} of that version")
         source = pretty.shown(row["source"], most=1_048_576)
         return page(request, "definition.html", row=row, source=source)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import inf
 
 import asyncpg
@@ -12,21 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.ingress.register import Register
-from hookline.store import connectors, overview, schedules, workers
+from hookline.store import overview
 from hookline.store.database import Database
-from hookline.web.dashboard import asked, attention, charts
+from hookline.web import situation
+from hookline.web.dashboard import asked, charts
 from hookline.web.dashboard.charts import Series
 from hookline.web.dashboard.render import as_page, page
-
-WINDOWS = {
-    "1h": (timedelta(minutes=1), 60),
-    "6h": (timedelta(minutes=5), 72),
-    "1d": (timedelta(minutes=30), 48),
-    "7d": (timedelta(hours=3), 56),
-}
-"""What the charts may show: so many spans, each so long."""
-
-DAY = timedelta(days=1)
+from hookline.web.situation import WINDOWS
 
 
 class Overview:
@@ -40,36 +32,18 @@ class Overview:
     async def show(self, request: Request) -> Response:
         """`GET /?window=`."""
         window = asked.one_of(request, "window", tuple(WINDOWS)) or "1h"
-        span, number = WINDOWS[window]
         known = await self._register.known()
         async with self._database.reading() as connection:
-            now = await overview.now(connection)
-            edges = overview.edges(now, span, number)
-            run_spans = await overview.run_spans(connection, edges)
-            delivery_spans = await overview.delivery_spans(connection, edges)
-            counts = await overview.counts(connection, now - DAY)
-            queues = await overview.queues(connection)
-            sources = await overview.sources(connection, sorted(known), now - DAY)
-            alive = await workers.listed(connection)
-            notices = attention.notices(
-                now,
-                queues=queues,
-                paused=await overview.paused(connection),
-                failing=await overview.failing(connection, now - DAY),
-                alarming=await overview.alarming(connection, now - DAY),
-                schedules=await schedules.listed(connection),
-                connectors=await connectors.listed(connection),
-                workers=sum(1 for each in alive if each["lease_seconds"] > 0),
-            )
-        oldest = min((each["since"] for each in queues), default=None)
+            found = await situation.look(connection, window, list(known))
+        edges, run_spans, delivery_spans, counts = found.edges, found.run_spans, found.delivery_spans, found.counts
         return page(
             request,
             "overview.html",
-            now=now,
+            now=found.now,
             window=window,
             windows=list(WINDOWS),
             edges=edges,
-            span=span.total_seconds(),
+            span=WINDOWS[window][0].total_seconds(),
             deliveries=scaled(
                 delivery_spans, edges, {"accepted": "succeeded", "ignored": "quiet", "alarming": "failed"}
             ),
@@ -78,7 +52,7 @@ class Overview:
                 edges,
                 {"succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled", "open": "running"},
             ),
-            ages=[Series("the oldest", "paused", ages(run_spans, edges, now, oldest))],
+            ages=[Series("the oldest", "paused", ages(run_spans, edges, found.now, found.oldest))],
             waits=[
                 Series("half of them within", "running", [row["typical"] for row in run_spans]),
                 Series("95 of 100 within", "paused", [row["slow"] for row in run_spans]),
@@ -88,11 +62,12 @@ class Overview:
             counts=counts,
             many=overview.MANY,
             few=overview.FEW,
-            queue_age=None if oldest is None else (now - oldest).total_seconds(),
-            notices=notices,
-            sources=sources,
+            queue_age=found.queue_age,
+            due=found.due,
+            notices=found.notices,
+            sources=found.sources,
             configured=known,
-            workers=alive,
+            workers=found.workers,
             total=sum(row["seen"] for row in (*run_spans, *delivery_spans)) + sum(counts.values()),
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
@@ -15,12 +17,21 @@ from hookline.web.dashboard.deliveries import DeliveryPages
 from hookline.web.dashboard.jobs import JobPages
 from hookline.web.dashboard.listings import ListingPages
 from hookline.web.dashboard.overview import Overview
+from hookline.web.dashboard.reference import ApiPage, ProblemPages
 from hookline.web.dashboard.runs import RunPages
 from hookline.web.dashboard.welcome import Welcome
+from hookline.web.endpoint import Endpoint
 
 
 def routes(
-    app: App, settings: Settings, database: Database, register: Register, guard: Middleware, *, provider: str | None
+    app: App,
+    settings: Settings,
+    database: Database,
+    register: Register,
+    endpoints: Sequence[Endpoint],
+    guard: Middleware,
+    *,
+    provider: str | None,
 ) -> list[Route]:
     """The routes of the dashboard: pages for those whom `guard` lets in, and what all look like for anybody.
 
@@ -34,6 +45,7 @@ def routes(
     jobs = JobPages(app, database)
     listings = ListingPages(app, database, register, url)
     access = AccessPages(database)
+    problems = ProblemPages()
     shown = {
         "/": overview.show,
         "/find": runs.find,
@@ -51,9 +63,12 @@ def routes(
         "/workers": listings.workers,
         "/tokens": access.tokens,
         "/audit": access.audit,
+        "/docs": ApiPage(endpoints).show,
     }
     return [
         Route("/login", Welcome(provider).show, methods=["GET"]),
+        Route("/problems", problems.list, methods=["GET"]),
+        Route("/problems/{name}", problems.show, methods=["GET"]),
         Route("/static/{digest}/{name}", assets.serve, methods=["GET"]),
         *(Route(path, page, methods=["GET"], middleware=[guard]) for path, page in shown.items()),
     ]

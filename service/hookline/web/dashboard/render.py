@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.errors import HooklineError, Unavailable
 from hookline.web.access import Principal, Role
 from hookline.web.dashboard import assets, words
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 from hookline.web.sessions import COOKIE
 
@@ -44,6 +45,12 @@ def _moment(moment: datetime | None, now: datetime | None = None, *, is_full: bo
     )
 
 
+def _told(text: str) -> Markup:
+    """A sentence, with what it says in backticks as code."""
+    parts = escape(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start).total_seconds()
 
@@ -69,6 +76,7 @@ ENVIRONMENT.filters |= {
     "short": words.short,
     "address": words.web_address,
     "json": _json,
+    "told": _told,
 }
 ENVIRONMENT.globals |= {"asset": assets.address, "seconds": _seconds}
 
@@ -110,7 +118,7 @@ def demand(request: Request, line: str) -> None:
     if not _permitting(request)(line):
         who: Principal = request.scope["principal"]
         needed = request.app.state.needs[line]
-        raise Problem(403, f"This page asks for the role {needed}, and {who.name} is {who.role}.")
+        raise Problem(Fault.ROLE_TOO_LOW, f"This page asks for the role {needed}, and {who.name} is {who.role}.")
 
 
 def _turning(request: Request) -> Callable[..., str]:

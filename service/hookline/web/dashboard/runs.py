@@ -24,6 +24,7 @@ from hookline.web.api import parameters
 from hookline.web.dashboard import asked, graph, pretty
 from hookline.web.dashboard.render import as_page, page
 from hookline.web.dashboard.timeline import timeline
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 WITHIN = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1),
@@ -78,7 +79,8 @@ class RunPages:
             found = await excerpts.find(connection, sorted(known), text)
         if found is None:
             raise Problem(
-                404, f"no run and no delivery has the id {text[:100]!r}, and no sender gave a delivery that id"
+                Fault.UNKNOWN_RUN,
+                f"no run and no delivery has the id {text[:100]!r}, and no sender gave a delivery that id",
             )
         return RedirectResponse(f"/{found[0]}/{found[1]}", 303)
 
@@ -89,7 +91,7 @@ class RunPages:
         async with self._database.reading() as connection:
             found = await excerpts.run(connection, id_)
             if found is None:
-                raise Problem(404, f"there is no run {id_}")
+                raise Problem(Fault.UNKNOWN_RUN, f"there is no run {id_}")
             run, journal, total = found
             insight = await views.insight(connection, run)
             variables = await views.variables(connection, id_)

@@ -24,6 +24,7 @@ from hookline.store.sessions import NewSession
 from hookline.web.access import Principal
 from hookline.web.cookies import Cookie
 from hookline.web.dashboard.welcome import next_of, refusal
+from hookline.web.faults import Fault
 from hookline.web.oidc.configured import CALLBACK, Configured
 from hookline.web.oidc.person import Claims, name_of, principal
 from hookline.web.oidc.provider import Provider, Visit
@@ -103,34 +104,40 @@ class Entrance:
         """The seed with which this browser was sent, and where it wants to; raises `Problem` 400."""
         kept = await self._cookie.read(request)
         if kept is None:
-            raise Problem(400, "This log-in was not begun in this browser, or has taken too long. Log in again.")
+            raise Problem(
+                Fault.LOGIN_STALE, "This log-in was not begun in this browser, or has taken too long. Log in again."
+            )
         seed = kept[:_SEED]
         given = request.query_params.getlist("state")
         if len(given) != 1 or not hmac.compare_digest(given[0].encode(), _visit(seed).state.encode()):
-            raise Problem(400, "This is not the log-in that was begun last in this browser. Log in again.")
+            raise Problem(
+                Fault.LOGIN_STALE, "This is not the log-in that was begun last in this browser. Log in again."
+            )
         return seed, next_of(kept[_SEED:].decode())
 
     def _code(self, request: Request) -> str:
         """The code that the provider gave; raises `Problem` if it gave none."""
         query = request.query_params
         if query.get("iss", self._told.issuer) != self._told.issuer:
-            raise Problem(400, f"This answer is not from {self._told.name}. Log in again.")
+            raise Problem(Fault.LOGIN_STALE, f"This answer is not from {self._told.name}. Log in again.")
         if "error" in query:
             self._declined(query["error"])
         codes = query.getlist("code")
         if len(codes) != 1 or not 0 < len(codes[0]) <= LONGEST_CODE:
-            raise Problem(400, f"{self._told.name} sent no code. Log in again.")
+            raise Problem(Fault.LOGIN_STALE, f"{self._told.name} sent no code. Log in again.")
         return codes[0]
 
     def _declined(self, error: str) -> NoReturn:
         """Raise `Problem` for what the provider calls `error`."""
         if error == "access_denied":
-            raise Problem(403, f"{self._told.name} did not let you in, or you did not agree there.")
+            raise Problem(Fault.LOGIN_REFUSED, f"{self._told.name} did not let you in, or you did not agree there.")
         if error in ("server_error", "temporarily_unavailable"):
-            raise Problem(503, f"{self._told.name} cannot log anybody in right now. Try again in a moment.")
+            raise Problem(
+                Fault.PROVIDER_AWAY, f"{self._told.name} cannot log anybody in right now. Try again in a moment."
+            )
         shown = error if re.fullmatch(r"[a-z_]{1,50}", error) else "an error"
         telemetry.log.error("oidc.declined", provider=self._told.name, error=shown)
-        raise Problem(502, f"{self._told.name} refused to log you in: {shown}.")
+        raise Problem(Fault.PROVIDER_WRONG, f"{self._told.name} refused to log you in: {shown}.")
 
     async def _told_of(self, request: Request, claims: Claims) -> Principal:
         """Who that is here, once the audit knows of it; raises `Problem` 403 for whom no rule lets in."""
@@ -143,9 +150,10 @@ class Entrance:
         if who is None:
             telemetry.log.warning("oidc.refused", provider=self._told.name, who=name, address=address)
             raise Problem(
-                403, f"{self._told.name} says that you are {name}, and here nobody has given you a role. "
-                "Ask whoever runs this service for one."
-            )  # fmt: skip
+                Fault.LOGIN_REFUSED,
+                f"{self._told.name} says that you are {name}, and here nobody has given you a role. "
+                "Ask whoever runs this service for one.",
+            )
         return who
 
 

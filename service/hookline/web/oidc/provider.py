@@ -17,6 +17,7 @@ import jwt
 import msgspec
 from msgspec import Struct
 
+from hookline.web.faults import Fault
 from hookline.web.oidc.configured import Configured, is_loopback, is_private
 from hookline.web.oidc.person import Claims
 from hookline.web.oidc.wire import Wire
@@ -126,7 +127,7 @@ class Provider:
         if answer.status == 200:
             return answer.body
         if answer.body.get("error") == "invalid_grant":
-            raise Problem(400, "This log-in was used already, or has taken too long. Log in again.")
+            raise Problem(Fault.LOGIN_STALE, "This log-in was used already, or has taken too long. Log in again.")
         raise self._wire.wrong(f"the token endpoint answered {answer.status}: {str(answer.body.get('error'))[:100]!r}")
 
     async def _verified(self, discovery: Discovery, token: str, visit: Visit) -> Claims:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from hookline import telemetry
+from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 TIMEOUT = 10.0
@@ -53,15 +54,16 @@ class Wire:
     def away(self, reason: str) -> Problem:
         """It does not answer."""
         telemetry.log.warning("oidc.away", provider=self._name, reason=reason)
-        return Problem(503, f"{self._name} does not answer right now. Try again in a moment.")
+        return Problem(Fault.PROVIDER_AWAY, f"{self._name} does not answer right now. Try again in a moment.")
 
     def wrong(self, reason: str) -> Problem:
         """What it said cannot be believed, or not understood; whoever runs this service reads why."""
         telemetry.log.error("oidc.wrong", provider=self._name, reason=reason)
         return Problem(
-            502, f"What {self._name} said could not be verified, so nobody was let in. Try again; if it happens again, "
-            "this service's log has the reason."
-        )  # fmt: skip
+            Fault.PROVIDER_WRONG,
+            f"What {self._name} said could not be verified, so nobody was let in. Try again; if it happens again, "
+            "this service's log has the reason.",
+        )
 
     async def _ask(self, method: str, url: str, **more: Any) -> Answer:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"} | more.pop("headers", {})

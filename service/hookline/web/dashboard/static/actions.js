@@ -36,7 +36,7 @@ async function doing(button, work) {
 }
 
 // A question in a dialog of its own; true if the answer is yes.
-function sure(text, yes) {
+export function sure(text, yes) {
   const dialog = document.getElementById("sure");
   dialog.querySelector("p").textContent = text;
   const button = dialog.querySelector("[value=yes]");
@@ -151,8 +151,11 @@ async function submit(form, button) {
   await finish(told, form.dataset);
 }
 
-async function copy(button) {
-  const text = button.dataset.copy || document.getElementById(button.dataset.copyFrom).textContent;
+function copy(button) {
+  return copied(button.dataset.copy || document.getElementById(button.dataset.copyFrom).textContent);
+}
+
+export async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);
     tell("Copied");

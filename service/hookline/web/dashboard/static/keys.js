@@ -1,6 +1,6 @@
 // The keyboard: `g` and a letter go somewhere, `j` and `k` through the rows, `/` to the filter, `?` tells all.
 
-const PLACES = { o: "/", r: "/runs", d: "/deliveries", j: "/jobs", s: "/schedules", f: "/definitions", u: "/sources", w: "/workers" };
+const PLACES = { o: "/", r: "/runs", d: "/deliveries", j: "/jobs", s: "/schedules", f: "/definitions", u: "/sources", w: "/workers", a: "/docs" };
 
 let going = 0;
 
