@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -41,20 +41,33 @@ class Listings:
             for row in await views.unfinished(connection):
                 counts[row["job"]][row["state"]] = row["count"]
             offered = await views.offered(connection)
-        told = [
-            {
-                "name": name,
-                "version": job.version if (job := self._jobs.get(name)) else None,
-                "description": (job.function.__doc__ or "").strip() if job else "",
-                "on": [type_ for pattern in job.on for type_ in pattern.types] if job else [],
-                "scope": job.scope if job and isinstance(job.scope, str) else None,
-                "input_schema": job.takes.schema() if job and job.takes else {},
-                "offered": sorted(each for each in offered if each.rpartition("@")[0] == name),
-                "unfinished": counts[name],
+        names = sorted({*self._jobs, *counts})
+        return answers.json({"jobs": [self._told(name, offered, counts[name]) for name in names]})
+
+    async def job(self, request: Request) -> Response:
+        """`GET /api/jobs/{name}`: one of them."""
+        name = request.path_params["name"]
+        async with self._database.reading() as connection:
+            unfinished = {
+                row["state"]: row["count"] for row in await views.unfinished(connection) if row["job"] == name
             }
-            for name in sorted({*self._jobs, *counts})
-        ]
-        return answers.json({"jobs": told})
+            offered = await views.offered(connection)
+        if name not in self._jobs and not unfinished:
+            raise Problem(Fault.UNKNOWN_JOB, f"there is no job {name[:50]!r}")
+        return answers.json(self._told(name, offered, unfinished))
+
+    def _told(self, name: str, offered: Collection[str], unfinished: Mapping[str, int]) -> dict[str, object]:
+        job = self._jobs.get(name)
+        return {
+            "name": name,
+            "version": job.version if job else None,
+            "description": (job.function.__doc__ or "").strip() if job else "",
+            "on": [type_ for pattern in job.on for type_ in pattern.types] if job else [],
+            "scope": job.scope if job and isinstance(job.scope, str) else None,
+            "input_schema": job.takes.schema() if job and job.takes else {},
+            "offered": sorted(each for each in offered if each.rpartition("@")[0] == name),
+            "unfinished": unfinished,
+        }
 
     async def graph(self, request: Request) -> Response:
         """`GET /api/jobs/{name}/graph`: what the job may do, as nodes, edges and Mermaid.
