@@ -34,6 +34,7 @@ async def test_what_a_client_has_already_is_not_sent_again_until_it_is_another(d
         polled = [
             "/runs", f"/runs/{run}", f"/runs/{run}/debug", "/jobs", "/schedules", "/sources", "/sources/github",
             "/deliveries", f"/deliveries/{delivery}", "/definitions", "/connectors", "/me", "/jobs/order/graph",
+            "/jobs/order",
         ]  # fmt: skip
         for path in polled:
             first = await site.client.get(f"/api{path}")

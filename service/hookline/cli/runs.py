@@ -32,13 +32,16 @@ def list_(
     job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
     scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    since: Annotated[str | None, typer.Option(help="Created from this moment, as 2026-11-01T00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Created up to this moment.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     url: UrlOption = None,
     token: TokenOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the newest runs."""
-    told = Client(url, token).get("/api/runs", job=job, scope=scope, state=state, limit=limit)
+    wanted = {"job": job, "scope": scope, "state": state, "since": since, "until": until, "limit": limit}
+    told = Client(url, token).get("/api/runs", **wanted)
     if json:
         typer.echo(as_json(told))
         return

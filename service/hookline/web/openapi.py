@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from hookline.web import problems
 from hookline.web.api import shapes
+from hookline.web.api.bulk import ACTIONS
 from hookline.web.endpoint import Endpoint
 from hookline.web.faults import Fault
 from hookline.web.idempotency import HEADER, LONGEST
@@ -23,6 +24,10 @@ MEDIA = "application/json"
 
 TOLD = re.compile(r"^`[^`]*`(?:, `[^`]*`)*: *")
 """What a handler's docstring begins with: its path, which the document tells elsewhere."""
+
+
+_OF_NAMES: dict[str, dict[str, Any]] = {"id": {"format": "uuid"}, "action": {"enum": list(ACTIONS)}}
+"""What the parts of a path are, by their names."""
 
 
 class Document:
@@ -87,7 +92,7 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string"} | ({"format": "uuid"} if name == "id" else {"minLength": 1}),
+            "schema": {"type": "string"} | _OF_NAMES.get(name, {"minLength": 1}),
         }
         for name in re.findall(r"{(\w+)(?::\w+)?}", path)
     ]

@@ -32,10 +32,21 @@ class Listings:
         self._jobs = jobs
 
     async def jobs(self, _: Request) -> Response:
-        """`GET /api/jobs`: each job with its input's schema, and how many of its runs are unfinished, by state.
+        """`GET /api/jobs`: what this application declares, who offers it, and how many runs are unfinished.
 
         A job that has unfinished runs but is not declared here is shown too: nobody may be able to run it.
         """
+        return answers.json({"jobs": list((await self._told()).values())})
+
+    async def job(self, request: Request) -> Response:
+        """`GET /api/jobs/{name}`: one of them."""
+        name = request.path_params["name"]
+        if (told := (await self._told()).get(name)) is None:
+            raise Problem(Fault.UNKNOWN_JOB, f"there is no job {name[:50]!r}")
+        return answers.json(told)
+
+    async def _told(self) -> dict[str, dict[str, object]]:
+        """What there is to tell of each job, by its name."""
         counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
         at_least: defaultdict[str, list[str]] = defaultdict(list)
         async with self._database.reading() as connection:
@@ -43,8 +54,8 @@ class Listings:
                 counts[row["job"]][row["state"]] = row["count"]
                 at_least[row["job"]] += [row["state"]] if row["is_more"] else []
             offered = await views.offered(connection)
-        told = [
-            {
+        return {
+            name: {
                 "name": name,
                 "version": job.version if (job := self._jobs.get(name)) else None,
                 "description": (job.function.__doc__ or "").strip() if job else "",
@@ -56,8 +67,7 @@ class Listings:
                 "at_least": at_least[name],
             }
             for name in sorted({*self._jobs, *counts})
-        ]
-        return answers.json({"jobs": told})
+        }
 
     async def graph(self, request: Request) -> Response:
         """`GET /api/jobs/{name}/graph`: what the job may do, as nodes, edges and Mermaid.

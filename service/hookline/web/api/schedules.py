@@ -45,6 +45,16 @@ class Schedules:
             rows = await schedules.listed(connection)
         return answers.json({"schedules": [self._told(row) for row in rows]})
 
+    async def show(self, request: Request) -> Response:
+        """`GET /api/schedules/{name}`: one of them."""
+        name = request.path_params["name"]
+        async with self._database.reading() as connection:
+            rows = await schedules.listed(connection)
+        found = next((row for row in rows if row["name"] == name), None)
+        if found is None:
+            raise Problem(Fault.UNKNOWN_SCHEDULE, f"there is no schedule {name[:50]!r}")
+        return answers.json(self._told(found))
+
     async def on(self, request: Request) -> Response:
         """`POST /api/schedules/{name}/on`: let it start runs; what it missed while it was off is not made up for."""
         return await self._switch(request.path_params["name"], on=True)

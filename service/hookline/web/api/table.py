@@ -26,6 +26,7 @@ from hookline.web.api.shapes import (
     DataDeleted,
     DebuggedRun,
     Graph,
+    Job,
     JobList,
     NewToken,
     RunPage,
@@ -80,6 +81,7 @@ def table(
     return [
         Endpoint("GET /overview", "viewer", overview.show),
         Endpoint("GET /jobs", "viewer", listings.jobs, JobList),
+        Endpoint("GET /jobs/{name}", "viewer", listings.job, Job),
         Endpoint("GET /jobs/{name}/graph", "viewer", listings.graph, Graph),
         Endpoint("POST /jobs/{name}/runs", "operator", runs.start, RunWithData, (200, 201), (Fault.INVALID_INPUT,)),
         Endpoint("GET /runs", "viewer", runs.list, RunPage),
@@ -100,6 +102,7 @@ def table(
         Endpoint("PUT /definitions/{name}", "admin", definitions.put, Any, (200, 201), WRITTEN, takes=TYPES),
         Endpoint("DELETE /definitions/{name}", "admin", definitions.delete, refuses=CHANGED),
         Endpoint("GET /schedules", "viewer", schedules.list, ScheduleList),
+        Endpoint("GET /schedules/{name}", "viewer", schedules.show, Schedule),
         Endpoint("POST /schedules/{name}/backfill", "operator", schedules.backfill, refuses=(Fault.INVALID_INPUT,)),
         Endpoint("POST /schedules/{name}/on", "operator", schedules.on, Schedule),
         Endpoint("POST /schedules/{name}/off", "operator", schedules.off, Schedule),
