@@ -36,7 +36,10 @@ async def tell(ctx: Context, _: None) -> None:
 
 
 async def watched(dsn: str) -> list[Measured]:
-    """3-step runs per second while nobody watches, and while a thousand clients are sent every event."""
+    """3-step runs per second, and how soon a run starts, while nobody watches and while a thousand clients do.
+
+    The clients are in a process that gives way: on few cores it would else be measured what they take.
+    """
     settings = load(log_level="error")
     gc.set_threshold(20_000, 20, 50)  # as a process of hookline has it
     found: list[Measured] = []
@@ -61,7 +64,7 @@ async def watched(dsn: str) -> list[Measured]:
 
 
 async def _latency(settings: Settings, database: Database) -> tuple[float, float]:
-    """Milliseconds from asking for a run to the first line of its job, p50 and p99, of one process for all."""
+    """Milliseconds from asking for a run to the first line of its job, p50 and p99."""
     intake, replica = Intake(app, database, timeout=10), Replica(app, database, settings)
     tasks = [asyncio.create_task(intake.run()), asyncio.create_task(replica.run())]
     took = []

@@ -357,7 +357,7 @@ async def test_a_snapshot_has_what_is_asked_for(site: Site) -> None:
 
     async def snapshot(query: str) -> dict[str, Any]:
         (found,) = await Client(site, f"/api/stream?snapshot=true&{query}").read(1)
-        return {name: len(rows) for name, rows in found.data.items() if isinstance(rows, list)}
+        return {name: len(rows) for name, rows in found.data.items() if name in ("runs", "deliveries")}
 
     assert await snapshot("") == {"runs": 2, "deliveries": 1}
     assert await snapshot("job=greet") == {"runs": 1}
