@@ -25,7 +25,8 @@ new as materialized (
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types from unnest($31::uuid[], $32::json[]) as happened (id, types) where id in (select id from fresh)
+    select id, types::json from unnest($31::uuid[], $32::text[]) as happened (id, types)
+     where id in (select id from fresh)
     on conflict do nothing
     returning types
 )

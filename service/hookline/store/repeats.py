@@ -19,8 +19,9 @@ KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
 FIRST = f"""
 select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason,
-       sha256(deliveries.body) = wanted.digest as same,
-       sha256(deliveries.body) <> wanted.digest and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
+       hookline.body_digest(deliveries.body) = wanted.digest as same,
+       hookline.body_digest(deliveries.body) <> wanted.digest
+       and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, digest, secret)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
  where conflict_of is null
@@ -30,7 +31,7 @@ BESIDE = """
 select wanted.id as wanted, deliveries.id
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, digest)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
-   and sha256(deliveries.body) = wanted.digest
+   and hookline.body_digest(deliveries.body) = wanted.digest
  where conflict_of is not null
 """
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Literal, get_args
 
 from msgspec import Struct
+from starlette.requests import Request
 
 from hookline.store import tokens
 from hookline.store.database import Database
@@ -38,6 +39,15 @@ class Principal(Struct, frozen=True):
     def may(self, role: Role) -> bool:
         """Whether it may do what asks for `role`."""
         return ROLES.index(self.role) >= ROLES.index(role)
+
+
+SEES = "hookline.sees_payloads"
+"""Where a request's scope says, once it is known who it is from, whether that may see what rests encrypted."""
+
+
+def sees(request: Request) -> bool:
+    """Whether `request` may be shown payloads that rest encrypted: only if its `Guard` has said so."""
+    return request.scope.get(SEES) is True
 
 
 def digest_of(token: str) -> bytes:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import telemetry
-from hookline.errors import IllegalTransition, InvalidInput, Rejected, TooOften, Unavailable, UnknownJob
+from hookline.errors import IllegalTransition, InvalidInput, Rejected, TooOften, Unavailable, UnknownJob, Unsealable
 
 
 class Problem(HTTPException):
@@ -52,6 +52,11 @@ def _unavailable(_: Request, error: Exception) -> Response:
     return response(503, "the service cannot store anything right now: try again", {"Retry-After": "5"})
 
 
+def _unsealable(request: Request, error: Exception) -> Response:
+    telemetry.log.error("request.unsealable", method=request.method, path=request.url.path, error=str(error))
+    return response(503, f"a payload rests encrypted, and cannot be opened here: {error}", {"Retry-After": "60"})
+
+
 def _too_often(_: Request, error: Exception) -> Response:
     assert isinstance(error, TooOften)  # noqa: S101 - registered for it
     return response(429, "this source takes no more right now", {"Retry-After": str(math.ceil(error.after))})
@@ -62,7 +67,7 @@ def _broken(request: Request, error: Exception) -> Response:
     return response(500, "the service failed on this request; its log has the reason")
 
 
-_STATUS = {Rejected: 401, Unavailable: 503, UnknownJob: 404, InvalidInput: 422, IllegalTransition: 409}
+_STATUS = {Rejected: 401, Unavailable: 503, Unsealable: 503, UnknownJob: 404, InvalidInput: 422, IllegalTransition: 409}
 
 
 def status_of(error: Exception) -> int:
@@ -76,6 +81,7 @@ HANDLERS = {
     HTTPException: _http,
     Rejected: _rejected,
     Unavailable: _unavailable,
+    Unsealable: _unsealable,
     TooOften: _too_often,
     UnknownJob: lambda _, error: response(404, str(error)),
     InvalidInput: lambda _, error: response(422, str(error)),

@@ -58,7 +58,12 @@ def application(
     local = local and not settings.api_tokens
     keyring = Keyring(database, [token.get_secret_value() for token in settings.api_tokens])
     sessions = Sessions(database, secure=(settings.public_url or "").startswith("https:"))
-    who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
+    who: dict[str, Any] = {
+        "keyring": keyring,
+        "sessions": sessions,
+        "local": local,
+        "payload_role": settings.payload_role,
+    }
     door = Door(keyring, sessions, inlet, proxies)
     feed = Feed(database, settings.max_streams)
     endpoints = table(app, settings, database, intake, register, feed, gate, limits)

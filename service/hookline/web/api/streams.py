@@ -16,6 +16,7 @@ from hookline.store import events, inbox, views
 from hookline.store.database import Database
 from hookline.store.states import TERMINAL
 from hookline.web import answers, frames
+from hookline.web.access import sees
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Text
 from hookline.web.api.shapes import State
@@ -74,7 +75,7 @@ class Streams:
         run = parameters.id_(request, "run")
         if request.headers.get("last-event-id") == END:
             return Response(status_code=204)  # which tells a browser not to ask again
-        return await _begun(request, self._one(run, _last(request)))
+        return await _begun(request, self._one(run, _last(request), is_seeing=sees(request)))
 
     async def _all(self, wanted: Filter, after: int | None, *, shown: bool) -> AsyncGenerator[bytes]:
         async with self._feed.open():
@@ -89,10 +90,10 @@ class Streams:
                     yield frames.event("snapshot", content, at)
                 async with aclosing(self._told(wanted, at)) as each:
                     async for told, reached in each:
-                        for piece in frames.pieces(told, reached):
+                        for piece in frames.pieces(told, reached, sees=False):
                             yield piece
 
-    async def _one(self, run: UUID, after: int | None) -> AsyncGenerator[bytes]:
+    async def _one(self, run: UUID, after: int | None, *, is_seeing: bool) -> AsyncGenerator[bytes]:
         async with self._database.session() as connection:
             found = await events.of_run(connection, run)
         if found is None:
@@ -109,7 +110,7 @@ class Streams:
             with suppress(Unavailable, events.Lost):
                 async with aclosing(self._told(Filter(OF_RUN, run), at)) as each:
                     async for told, reached in each:
-                        for piece in frames.pieces(told, reached):
+                        for piece in frames.pieces(told, reached, sees=is_seeing):
                             yield piece
                         if told and told[-1].state in TERMINAL:
                             yield _end(run, told[-1].state)
