@@ -20,6 +20,9 @@ MOST_STEPS = 1000
 MOST_WORK = 150_000
 """Members that are held against globs, about, before a value is hidden as a whole: some tenths of a second."""
 
+MOST_FIELDS, DEEPEST_FIELD = 1000, 20
+"""Of a form that is looked through, and names in the name of one of its fields."""
+
 ROOMS = frozenset({"data", "fields", "input", "output"})
 ENVELOPES = 2
 """What an envelope, which may be one of a list, holds payload under: the patterns begin there as well."""
@@ -144,12 +147,12 @@ class Redactor:
         """A form without what fits; `a[b]` is `b` of `a`, and a field may hold JSON, as with GitHub and Slack."""
         told = []
         try:
-            fields = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=10_000)
+            fields = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
         except ValueError:
             return HIDDEN
         for name, text in fields:
-            places: _Places | None = self._begin
-            for part in (_BRACKETS.sub("", name), *_BRACKETS.findall(name)):
+            places: _Places | None = self._begin if name.count("[") <= DEEPEST_FIELD else None
+            for part in () if places is None else (_BRACKETS.sub("", name), *_BRACKETS.findall(name)):
                 places = None if places is None else self._behind(places, part)
             if places is None:
                 told.append((name, REDACTED))

@@ -17,6 +17,7 @@ from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import Definitions
 from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
+from hookline.web.api.resealing import Resealing
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
 from hookline.web.api.shapes import (
@@ -97,6 +98,7 @@ def table(
         Endpoint("PUT /sources/{name}", "admin", sources.put, Any, (200, 201), (409,)),
         Endpoint("DELETE /sources/{name}", "admin", sources.delete, Any, (200,), (409, 422)),
         Endpoint("POST /sources/{name}/rotate", "admin", sources.rotate, Any, (200,), (409,)),
+        Endpoint("POST /reseal", "admin", Resealing(database).go_on, Any, (200,), (409,)),
         Endpoint("GET /connectors", "viewer", listings.connectors),
         Endpoint("GET /workers", "viewer", listings.workers),
         Endpoint("GET /deliveries", "viewer", inbox.list),
