@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, large, runs, streams, styles, waits, webhooks
+from tests.benchmarks import idle, large, runs, sealed, streams, styles, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "sleepers": waits.woken_sleepers,
     "streams": streams.watched,
     "styles": styles.ways_to_write,
+    "sealed": sealed.payloads_at_rest,
 }
 
 

@@ -123,7 +123,7 @@ class Intake:
 
     async def _taken_in(self, source: Source, new: NewDelivery, pong: Pong | None) -> Receipt:
         if self._payloads.sealing:
-            new = replace(new, reason=None if new.reason is None else DISCREET)
+            new = replace(new, bare=None if new.reason is None else DISCREET)
             if len(new.body) > LARGE:
                 async with self._large:
                     sealed = await asyncio.to_thread(self._payloads.body_at_rest, new.body)

@@ -67,7 +67,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
         fresh = [each for each in new if each.id in stored]
         there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
     settled = {
-        each.id: Stored(each.id, each.status, each.reason, False, tuple(there.get(r.id, r.id) for r in each.runs))
+        each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
         for each in fresh
     }
     if repeated := [each for each in new if each.id not in stored]:

@@ -37,6 +37,7 @@ class NewDelivery(Struct, frozen=True):
         conflict_of: the delivery that came before it under the same key, with another body.
         runs: what it starts; each bears this delivery's id.
         sealed: its body as it is stored, if that is known already.
+        bare: in place of the reason, what everybody may read of it; that may quote payload.
     """
 
     id: UUID
@@ -57,6 +58,12 @@ class NewDelivery(Struct, frozen=True):
     subject: str | None = None
     runs: tuple[NewRun, ...] = ()
     sealed: bytes | None = None
+    bare: str | None = None
+
+    @property
+    def told(self) -> str | None:
+        """Why it is quarantined, as it is stored and told."""
+        return self.reason if self.bare is None else self.bare
 
 
 Alarm = Callable[[NewDelivery], Sequence[NewRun]]
@@ -129,7 +136,7 @@ def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
         [each.conflict_of for each in new],
         [each.type for each in new],
         [each.status for each in new],
-        [each.reason for each in new],
+        [each.told for each in new],
         [each.secret for each in new],
         [each.headers for each in new],
         _at_rest(new[0]) if _is_large(new) else [_at_rest(each) for each in new],
