@@ -129,6 +129,13 @@ async def waiting_for(site: Site, run: UUID | str, key: str) -> None:
     )
 
 
+async def send_suite(site: Site, guid: str) -> None:
+    suite = json.dumps({**everything.SUITE, "note": MARKER}).encode()
+    sent = github.parser.headers_for("check_suite", guid, suite)
+    sent |= github.parser.scheme.sign(b"It's a Secret to Everybody", suite, {})
+    assert (await site.client.post("/webhooks/github", content=suite, headers=sent)).status_code == 202
+
+
 async def play(site: Site) -> UUID:
     """A run of `secretive`, once it has ended, with all that comes for it."""
     run = await site.house.start("secretive", {"input": MARKER})
@@ -138,10 +145,7 @@ async def play(site: Site) -> UUID:
     await waiting_for(site, run, "paid")
     completed = await site.client.post(f"/api/runs/{run}/callbacks/paid", json={"error": f"{MARKER} refused"})
     assert completed.status_code == 202, completed.text
-    suite = json.dumps({**everything.SUITE, "note": MARKER}).encode()
-    sent = github.parser.headers_for("check_suite", "g-suite", suite)
-    sent |= github.parser.scheme.sign(b"It's a Secret to Everybody", suite, {})
-    assert (await site.client.post("/webhooks/github", content=suite, headers=sent)).status_code == 202
+    await send_suite(site, "g-suite")
     await site.house.watch.ended(run)
     return run
 
@@ -165,6 +169,7 @@ async def test_a_marker_planted_everywhere_is_nowhere_plain_and_comes_back_to_co
         assert [row["state"] for row in ended] == ["succeeded", "failed", "paused", "succeeded"]
         retried = (await site.client.post(f"/api/runs/{failed}/retry", json={})).json()
         forked = (await site.client.post(f"/api/runs/{run}/fork", json={"from": "doubled"})).json()
+        await send_suite(site, "g-suite-2")
         await site.house.watch.ended(retried["id"], forked["id"])
         replayed = (await site.client.post(f"/api/deliveries/{first.json()['delivery']}/replay", json={})).json()
         await site.house.watch.ended(*replayed["runs"])
@@ -187,7 +192,7 @@ async def test_a_marker_planted_everywhere_is_nowhere_plain_and_comes_back_to_co
         stream = (await site.client.get(f"/api/runs/{run}/stream")).text
         assert f"{MARKER} chunk" in stream
         feed = (await site.client.get("/api/deliveries/feed?since=2020-01-01T00:00:00Z")).json()["deliveries"]
-        assert len(feed) == 5
+        assert len(feed) == 6
         for path in (f"/runs/{run}", f"/deliveries/{first.json()['delivery']}"):
             page = await site.client.get(path)
             assert page.status_code == 200
