@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from hookline import App, Trigger
 from hookline.engine.replica import Replica
 from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
+from hookline.payloads import Payloads
 from hookline.settings import Settings, load
 from hookline.source_settings import SourceSettings
 from hookline.store import migrate, views
@@ -34,6 +37,14 @@ T = TypeVar("T")
 ENDED = ("succeeded", "failed", "cancelled", "paused")
 
 SECRET = "It's a Secret to Everybody"
+KEY = base64.b64encode(bytes(range(32))).decode()
+OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
+
+SEALED: dict[str, Any] = (
+    {"encrypt_payloads": True, "encryption_keys": (SecretStr(KEY),)} if os.environ.get("TESTS_SEALED") else {}
+)
+"""With `TESTS_SEALED` in the environment every House keeps its payloads encrypted."""
+
 PUSH = b'{"ref": "refs/heads/main", "after": "9fceb02", "repository": {"full_name": "octo/site"}}'
 
 FEED = """
@@ -150,8 +161,9 @@ class House:
 @asynccontextmanager
 async def at_home(app: App, dsn: str, **changes: Any) -> AsyncIterator[House]:
     """A House on the database at `dsn`, its intake at work."""
-    settings = load().model_copy(update={"lease": 5.0, "drain": 2.0, "slots": 50} | changes)
-    async with Database(dsn, patience=settings.lease / 2) as database, watching(dsn) as watch:
+    settings = load().model_copy(update={"lease": 5.0, "drain": 2.0, "slots": 50} | SEALED | changes)
+    payloads = Payloads.of(settings)
+    async with Database(dsn, patience=settings.lease / 2, payloads=payloads) as database, watching(dsn) as watch:
         house = House(app, database, watch, settings)
         async with asyncio.TaskGroup() as together:
             task = together.create_task(house.intake.run())

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import is_typeddict
 
+from hookline.errors import Unsealable
+
 NULL = b"null"
 PART = 65_536
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
@@ -27,6 +29,30 @@ _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary
 
 class Undecodable(ValueError):
     """A value that JSON, or the type that was declared for it, cannot hold."""
+
+
+class Unopened(bytes):
+    """Stands for what cannot be opened here: to those who look it says so, and it is stored again as it was.
+
+    Args:
+        sealed: as it is stored.
+        why: which key is missing.
+    """
+
+    sealed: bytes
+    why: str
+
+    def __new__(cls, sealed: bytes, why: str) -> Unopened:
+        made = super().__new__(cls, f'"[encrypted: {why}]"'.encode())
+        made.sealed, made.why = sealed, why
+        return made
+
+
+def check_open(*values: object) -> None:
+    """Return if all of `values` could be opened; raises `Unsealable`."""
+    for value in values:
+        if type(value) is Unopened:
+            raise Unsealable(value.why)
 
 
 def encode(value: Any) -> bytes:
@@ -50,7 +76,9 @@ def decode(data: bytes | str | msgspec.Raw) -> Any:
 
     Raises:
         Undecodable: it is not JSON, or nested too deeply.
+        Unsealable: it could not be opened.
     """
+    check_open(data)
     try:
         try:
             return msgspec.json.decode(data)
@@ -94,6 +122,7 @@ class Typed:
 
     def decode(self, data: bytes | str) -> Any:
         """The value of the declared type that `data` holds; raises `Undecodable` with the first few reasons."""
+        check_open(data)
         if self._adapter is None:
             return decode(data)
         if data == NULL and self.declared in (None, type(None)):

@@ -76,6 +76,10 @@ class Unparseable(HooklineError):
     """An authentic delivery whose content its parser cannot make sense of: it is stored, quarantined."""
 
 
+class Unsealable(HooklineError):
+    """What was sealed cannot be opened: its key is not among ours, or it is not what we sealed, or not for this."""
+
+
 class Unavailable(HooklineError):
     """Postgres does not answer, or too much is in flight: try again later."""
 
@@ -109,6 +113,10 @@ class Suspended(Interrupt):
 
 class GivenBack(Interrupt):
     """This worker does not go on with the run; another may, at once."""
+
+
+class KeyMissing(Interrupt):
+    """What the run has recorded rests encrypted, and not all of it can be opened here; another replica may."""
 
 
 class Cancelled(Interrupt):

@@ -11,15 +11,11 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hookline.errors import ConfigurationError, HooklineError
+from hookline.errors import ConfigurationError, Unsealable
 
 SIZE = 32
 VERSION = b"\x01"
 _ID, _NONCE = 4, 12
-
-
-class Unsealable(HooklineError):
-    """What was sealed cannot be opened: its key is not among ours, or it is not what we sealed, or not for this."""
 
 
 def key(text: str) -> bytes:
@@ -69,6 +65,11 @@ class Seal:
             return by.decrypt(nonce, rest, head + about.encode())
         except (InvalidTag, ValueError):
             raise Unsealable("it is not what was sealed here: the row was changed, or is another's") from None
+
+    @property
+    def id(self) -> str:
+        """The id of the key that seals; empty if there is none."""
+        return self._first.hex()
 
     def is_first(self, sealed: bytes) -> bool:
         """Whether the first key sealed it."""

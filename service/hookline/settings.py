@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from hookline.errors import ConfigurationError
+from hookline.redaction import MOST_PATTERNS, check
 from hookline.sealing import key
 from hookline.source_settings import (
     OF_SOURCE,
@@ -49,6 +50,11 @@ class Settings(BaseModel):
     oidc_operators: tuple[str, ...] = Field((), description="Who may steer, told in the same way.")
     oidc_admins: tuple[str, ...] = Field((), description="Who may do everything, told in the same way.")
     encryption_keys: tuple[SecretStr, ...] = Field((), description="The first encrypts what rests, all decrypt it.")
+    encrypt_payloads: bool = Field(False, description="Let payloads rest encrypted, by the first of those keys.")
+    payload_role: Literal["viewer", "operator", "admin"] = Field(
+        "operator", description="The least role that is shown payloads that rest encrypted."
+    )
+    redact: tuple[str, ...] = Field((), description="Fields of payloads that nobody is shown, as **.token,user.email.")
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     data: Path | None = Field(None, description="Where the embedded Postgres keeps its data.")
     slots: int = Field(300, ge=1, le=10_000, description="Runs that one replica has in hand at once.")
@@ -94,6 +100,16 @@ class Settings(BaseModel):
             [key(each) for each in keys if isinstance(each, str)]
         return keys
 
+    @field_validator("redact", mode="before")
+    @classmethod
+    def _patterns(cls, given: object) -> object:
+        patterns = split_secrets(given) if isinstance(given, str) else given
+        if isinstance(patterns, tuple):
+            if len(patterns) > MOST_PATTERNS:
+                raise ValueError(f"has up to {MOST_PATTERNS} patterns")
+            [check(each) for each in patterns if isinstance(each, str)]
+        return patterns
+
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, given: object) -> object:
@@ -115,12 +131,17 @@ def load(**overrides: Any) -> Settings:
     values: dict[str, Any] = {NAMES[name]: value for name, (value, _) in given.items() if name in NAMES}
     values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings.model_validate(values | {"sources": _sources(given)})
+        settings = Settings.model_validate(values | {"sources": _sources(given)})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         shown = "" if _is_secret(name) else f", not {str(first['input'])[:80]!r}"
         raise ConfigurationError(f"{PREFIX}{name.upper()}: {first['msg']}{shown}") from None
+    if settings.encrypt_payloads and not settings.encryption_keys:
+        raise ConfigurationError(
+            "HOOKLINE_ENCRYPT_PAYLOADS needs HOOKLINE_ENCRYPTION_KEYS: `openssl rand -base64 32` makes a key"
+        )
+    return settings
 
 
 @dataclass(frozen=True, slots=True)

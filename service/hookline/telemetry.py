@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -16,7 +18,9 @@ import msgspec
 import statsd
 import structlog
 
+from hookline import codec
 from hookline.errors import ConfigurationError
+from hookline.redaction import REDACTED, Redactor
 from hookline.settings import HIDDEN, Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -46,6 +50,10 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tidy,
     ]
+    if settings.encrypt_payloads:
+        shared.append(_keep_quiet)
+    if settings.redact:
+        shared.append(partial(_redact, Redactor(settings.redact)))
     if settings.log_format == "json":
         rendering: list[structlog.typing.Processor] = [_as_data, _to_json]
     else:
@@ -95,6 +103,40 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         elif isinstance(value, UUID):
             event[name] = str(value)
     return event
+
+
+WITHHELD = "[encrypted]"
+
+QUOTING = {("step.retried", "error"), ("stream.refused", "error"), ("alarm.failed", "reason")}
+"""What of which lines quotes what the code of jobs and parsers said."""
+
+
+def _keep_quiet(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave out what code said, which may quote payload: of an exception what it is stays, and where it was raised."""
+    for name in [name for name in event if (event["event"], name) in QUOTING]:
+        event[name] = WITHHELD
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        raised = "".join(traceback.format_tb(error.__traceback__))
+        event["exception"] = f"{raised}{type(error).__name__}: {WITHHELD}"
+    return event
+
+
+def _redact(redactor: Redactor, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide the fields that nobody is shown, also in what jobs log."""
+    hidden = redactor.value({name: _copied(value) for name, value in event.items()})
+    return hidden if isinstance(hidden, dict) else {"event": event["event"], "level": event["level"], "rest": REDACTED}
+
+
+def _copied(value: Any) -> Any:
+    """`value`, of which what may hold fields is another, as JSON would give it."""
+    if not isinstance(value, dict | list | tuple):
+        return value
+    try:
+        return codec.decode(codec.encode(value))
+    except codec.Undecodable:
+        return repr(type(value))
 
 
 _as_data = structlog.processors.ExceptionRenderer(

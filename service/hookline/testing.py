@@ -27,6 +27,7 @@ from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
 from hookline.jobs.step import StepCall
+from hookline.payloads import Payloads
 from hookline.settings import Settings
 from hookline.spans import Seconds, seconds
 from hookline.store import migrate, views
@@ -294,7 +295,9 @@ async def _serving(app: App, postgres: str, settings: Settings) -> AsyncIterator
     name = f"hookline_{uuid4().hex}"
     await _administer(postgres, f"create database {name} template {TEMPLATE} strategy file_copy")
     try:
-        async with Database(_of_database(postgres, name), patience=settings.lease / 2) as database:
+        async with Database(
+            _of_database(postgres, name), patience=settings.lease / 2, payloads=Payloads.of(settings)
+        ) as database:
             intake = Intake(app, database, timeout=10)
             service = Service(app, database, settings, intake)
             writing = asyncio.create_task(intake.run())

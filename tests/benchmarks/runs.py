@@ -12,6 +12,7 @@ from tests.benchmarks.measured import Measured, fresh
 from hookline import App, Context
 from hookline.codec import uuid7
 from hookline.engine.replica import Replica
+from hookline.payloads import Payloads
 from hookline.settings import load
 from hookline.store import claims, finishes, journal, runs
 from hookline.store.database import Database
@@ -70,6 +71,13 @@ async def fill(database: Database, job: str) -> None:
         for _ in range(0, RUNS, 1000):
             async with connection.transaction():
                 await runs.create(connection, [NewRun(uuid7(), job, 1, b"1") for _ in range(1000)])
+
+
+async def drained(dsn: str, payloads: Payloads) -> tuple[float, str]:
+    """3-step runs per second with payloads that rest like this, and what they take."""
+    async with fresh(dsn, "bench_sealed") as own, Database(own, payloads=payloads) as database:
+        await fill(database, "steps")
+        return await _drain(database, own)
 
 
 async def _drain(database: Database, dsn: str) -> tuple[float, str]:

@@ -113,6 +113,7 @@ WRITES: dict[str, tuple[Prepare | None, str, Any]] = {
     "POST /schedules/{name}/on": (declared, "/schedules/order/on", None),
     "POST /schedules/{name}/off": (declared, "/schedules/order/off", None),
     "POST /sources/reseal": (sourced, "/sources/reseal", None),
+    "POST /reseal": (None, "/reseal", {}),
     "PUT /sources/{name}": (None, "/sources/shop", {"parser": "generic"}),
     "DELETE /sources/{name}": (sourced, "/sources/{it}", None),
     "POST /sources/{name}/rotate": (sourced, "/sources/{it}/rotate", {}),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import structlog
+from tests.support import KEY
 
 from hookline import telemetry
 from hookline.errors import ConfigurationError
@@ -109,3 +110,26 @@ def test_the_guide_lists_exactly_the_metrics() -> None:
         for metric in telemetry.METRICS
     ]
     assert documented == declared
+
+
+def test_where_payloads_are_encrypted_no_line_quotes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("json", "console"):
+        telemetry.configure(load(encrypt_payloads=True, encryption_keys=KEY, log_format=form))
+        try:
+            raise ValueError(f"card {4200 + 42}")
+        except ValueError:
+            telemetry.log.exception("parser.failed")
+        telemetry.log.info("step.retried", error="ValueError: card 4242")
+        told = capsys.readouterr().err
+        assert "4242" not in told
+        assert "ValueError" in told
+        assert "test_telemetry.py" in told
+
+
+def test_redacted_fields_reach_no_log(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure(load(redact="**.email,user.name"))
+    telemetry.log.info("job.said", user={"name": "Ann", "age": 7}, people=[{"email": "a@b"}], email="a@b")
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert told["user"] == {"name": "[redacted]", "age": 7}
+    assert "a@b" not in line

@@ -15,6 +15,7 @@ from hookline.cli import (
     parsers,
     preflight,
     reconcile,
+    reseal,
     run,
     runs,
     schedules,
@@ -50,6 +51,7 @@ commands.add_typer(schedules.commands, name="schedules")
 commands.add_typer(tokens.commands, name="tokens")
 commands.command()(tokens.audit)
 commands.add_typer(sources.commands, name="sources")
+commands.command()(reseal.reseal)
 commands.command()(preflight.preflight)
 commands.command()(reconcile.reconcile)
 commands.command()(backtest.backtest)

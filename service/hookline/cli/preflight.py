@@ -17,6 +17,7 @@ from hookline.engine.preflight import Divergence, check
 from hookline.ingress import reconcile
 from hookline.ingress.intake import Intake
 from hookline.loading import load
+from hookline.payloads import Payloads
 from hookline.settings import Settings
 from hookline.settings import load as load_settings
 from hookline.store.database import Database
@@ -45,6 +46,6 @@ def preflight(
 
 
 async def _check(app: App, settings: Settings, dsn: str) -> tuple[int, list[Divergence]]:
-    async with Database(dsn) as database:
+    async with Database(dsn, payloads=Payloads.of(settings)) as database:
         reconcile.declare(app, settings, database, Intake(app, database, timeout=settings.intake_timeout))
         return await check(app, database)

@@ -27,6 +27,7 @@ from hookline.ingress.connectors import Connectors
 from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
 from hookline.learning import learn
+from hookline.payloads import Payloads
 from hookline.settings import Settings
 from hookline.store import migrate
 from hookline.store.database import Database
@@ -82,7 +83,9 @@ class Process:
     async def _run(self) -> None:
         settings = self.settings
         reader = settings.reader_url.get_secret_value() if settings.reader_url else None
-        async with Database(self.dsn, reader_dsn=reader, patience=settings.lease / 2) as database:
+        payloads = Payloads.of(settings)
+        patience = settings.lease / 2
+        async with Database(self.dsn, reader_dsn=reader, patience=patience, payloads=payloads) as database:
             intake = Intake(self.app, database, timeout=settings.intake_timeout)
             reconcile.declare(self.app, settings, database, intake)
             replica = Replica(self.app, database, settings) if self.engine else None

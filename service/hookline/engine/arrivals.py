@@ -8,7 +8,7 @@ from typing import Any
 
 from hookline import codec
 from hookline.engine import patterns
-from hookline.engine.journal import Journal
+from hookline.engine.journal import Journal, opening
 from hookline.engine.services import Services
 from hookline.events import Event
 from hookline.jobs.call import WaitForEvent
@@ -59,7 +59,9 @@ class Arrivals:
 
     async def _taken_from(self, call: WaitForEvent, row: Any, only: int | None = None) -> Event | None:
         """The first event of a delivery that fits and that no other wait of this run has taken, once it is recorded."""
-        for index, event in enumerate(patterns.events(row["events"], row["body"])):
+        with opening():
+            events = patterns.events(row["events"], row["body"])
+        for index, event in enumerate(events):
             place = (row["id"], index)
             if only not in (None, index) or place in self._taken or not call.pattern.matches(event):
                 continue

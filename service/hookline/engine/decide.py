@@ -18,6 +18,7 @@ from hookline.errors import (
     GivenBack,
     Hold,
     Interrupt,
+    KeyMissing,
     NonDeterminism,
     Paused,
     StepFailed,
@@ -34,6 +35,10 @@ MEMORY_PAUSE = 1.0
 """Seconds: a pause up to this long is waited for in memory, a longer one gives the run back."""
 
 
+KEY_PAUSE = 15.0
+"""Seconds until a run of which something cannot be opened is claimed again."""
+
+
 def succeeded(claim: Claim, output: bytes) -> Finish:
     """The run's job returned."""
     return Finish(claim, "succeeded", output=None if output == codec.NULL else output, attempt=claim.attempt)
@@ -43,13 +48,23 @@ def failed(claim: Claim, job: Job, error: Exception, steps: Sequence[str]) -> Fi
     """The run's job raised `error`, which its calls `steps` had raised, if any: try again, pause, or let it fail."""
     told = describe(error, steps)
     if isinstance(error, Hold):
-        return Finish(claim, "paused", reason=str(error), delay=None, retries=True, forget=tuple(steps))
+        return Finish(
+            claim,
+            "paused",
+            error=told,
+            reason=str(error),
+            bare="it asks for an operator, and says why in its error",
+            delay=None,
+            retries=True,
+            forget=tuple(steps),
+        )
     if job.retry.wants(claim.attempt, error):
         return Finish(
             claim,
             "queued",
             error=told,
             reason=f"attempt {claim.attempt} of {job.retry.attempts} failed: {summary(error)}",
+            bare=f"attempt {claim.attempt} of {job.retry.attempts} failed: {kind(error)}",
             delay=job.retry.pause(claim.attempt),
             attempt=claim.attempt + 1,
             retries=True,
@@ -61,11 +76,12 @@ def failed(claim: Claim, job: Job, error: Exception, steps: Sequence[str]) -> Fi
             "paused",
             error=told,
             reason=summary(error),
+            bare=kind(error),
             delay=job.resume_after,
             retries=True,
             forget=tuple(steps),
         )
-    return Finish(claim, "failed", error=told, reason=summary(error), attempt=claim.attempt)
+    return Finish(claim, "failed", error=told, reason=summary(error), bare=kind(error), attempt=claim.attempt)
 
 
 def interrupted(claim: Claim, job: Job, interrupt: Interrupt, delay: float | None) -> Finish | None:
@@ -82,6 +98,8 @@ def interrupted(claim: Claim, job: Job, interrupt: Interrupt, delay: float | Non
             return Finish(claim, "failed", error=describe(error), reason=str(error), attempt=claim.attempt)
         case NonDeterminism() | Paused():
             return Finish(claim, "paused", reason=str(interrupt), delay=None, attempt=claim.attempt)
+        case KeyMissing():
+            return sealed_away(claim, str(interrupt))
         case GivenBack():
             return Finish(claim, "queued", attempt=claim.attempt)
         case Suspended():
@@ -93,11 +111,22 @@ def interrupted(claim: Claim, job: Job, interrupt: Interrupt, delay: float | Non
             return None
 
 
-def not_made_up_for(finish: Finish, failures: Sequence[str]) -> Finish:
-    """The run has compensated for what it had done; `failures` tells what of that failed."""
+def sealed_away(claim: Claim, why: str) -> Finish:
+    """Something of the run cannot be opened here: it is given back, to a replica that can, or to this one when it can.
+
+    It has failed in nothing, so this is no try of it.
+    """
+    reason = f"it cannot go on here, as something of it rests encrypted: {why}"
+    return Finish(claim, "queued", reason=reason, delay=KEY_PAUSE, attempt=claim.attempt)
+
+
+def not_made_up_for(finish: Finish, failures: Mapping[str, str]) -> Finish:
+    """The run has compensated for what it had done; `failures` tells what of that failed, by the calls' keys."""
     if not failures:
         return finish
-    return replace(finish, reason=f"{finish.reason}; not made up for: {'; '.join(failures)}"[:1000])
+    told = "; ".join(f"{key}: {failure}" for key, failure in failures.items())
+    plain = f"{finish.bare or finish.reason}; not made up for: {'; '.join(failures)}"[:1000]
+    return replace(finish, reason=f"{finish.reason}; not made up for: {told}"[:1000], bare=plain)
 
 
 def hooks(finish: Finish, job: Job, jobs: Mapping[str, Job]) -> tuple[NewRun, ...]:
@@ -131,6 +160,11 @@ def child_error(job: str, described: bytes, reason: str) -> Exception:
 def summary(error: BaseException) -> str:
     """`error` in one line for people, as Python writes it at the end of a traceback."""
     return _printable("".join(traceback.format_exception_only(error)).strip().splitlines()[-1])[:500]
+
+
+def kind(error: BaseException) -> str:
+    """What `error` is, without what it says, which may quote payload."""
+    return type(error).__name__
 
 
 def rebuild(described: bytes) -> Exception:

@@ -15,7 +15,7 @@ from hookline.engine import decide
 from hookline.engine.execution import Execution
 from hookline.engine.journal import Journal
 from hookline.engine.services import Services
-from hookline.errors import GivenBack
+from hookline.errors import GivenBack, Unsealable
 from hookline.jobs.job import Job, offer
 from hookline.store.claims import Claim
 from hookline.store.finishes import Finish
@@ -96,7 +96,7 @@ class Engine:
                 if finish is not None:
                     with self._ending_one():
                         await self._finish(finish)
-                    _tell(finish, began)
+                    _tell(self._ledger.discreet(finish), began)
         finally:
             if self._executions.get(claim.id) is execution:  # else it was given back, and claimed again already
                 del self._executions[claim.id]
@@ -118,12 +118,15 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - the run is paused, and the worker goes on
             telemetry.log.exception("run.broke_the_engine")
             reason = f"hookline itself failed on this run: {decide.summary(error)}"
-            return Finish(execution.claim, "paused", reason=reason, attempt=execution.claim.attempt)
+            bare = f"hookline itself failed on this run: {decide.kind(error)}"
+            return Finish(execution.claim, "paused", reason=reason, bare=bare, attempt=execution.claim.attempt)
 
     async def _finish(self, finish: Finish) -> None:
         """Give the run up; if Postgres will not have its output, it has failed."""
         try:
             await self._ledger.finish(finish)
+        except Unsealable as unsealable:  # it was sent something that its successor would begin with
+            await self._ledger.finish(decide.sealed_away(finish.claim, str(unsealable)))
         except Exception as refused:  # noqa: BLE001 - the ledger tries again whatever may pass
             error = decide.unusable("what the job returned", refused)
             await self._ledger.finish(
@@ -133,6 +136,7 @@ class Engine:
                     output=None,
                     error=decide.describe(error),
                     reason=decide.summary(error),
+                    bare=decide.kind(error),
                 )
             )
 

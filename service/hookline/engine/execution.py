@@ -215,6 +215,7 @@ class Execution:
     async def _outcome(self) -> Finish | None:
         try:
             if self._interrupt is None:
+                self._journal.check_open()
                 output = await self._call_job()
                 if self._interrupt is None:
                     self._journal.check_complete()
@@ -245,12 +246,12 @@ class Execution:
     async def _compensated(self, finish: Finish) -> Finish | None:
         """Do what makes up for what the run has done, the last first; what fails is told, and the rest is done."""
         self._interrupt, self._closing, self._making_up = None, None, True
-        failures = []
+        failures: dict[str, str] = {}
         for call in reversed(self._undo):
             try:
                 await self.perform(call)
             except Exception as error:  # noqa: BLE001 - it is recorded, and told in the reason
-                failures.append(f"{call.key}: {decide.summary(error)}")
+                failures[call.key] = decide.summary(error)
             except Interrupt as interrupt:
                 return decide.interrupted(self.claim, self._job, interrupt, None)
             except asyncio.CancelledError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 
 from hookline import telemetry
+from hookline.codec import check_open
 from hookline.engine.ledger import Ledger
-from hookline.errors import NonDeterminism
+from hookline.errors import KeyMissing, NonDeterminism, Unsealable
 from hookline.jobs.call import Call, Stream
 from hookline.store.claims import Claim
 from hookline.store.journal import Outcome, Record
@@ -55,6 +57,12 @@ class Journal:
     def settled(self, kind: str) -> list[Record]:
         """The outcomes of calls of this kind."""
         return [record for record in self._records.values() if record.kind == kind and record.settled]
+
+    def check_open(self) -> None:
+        """Return if all of the run could be opened that rests encrypted; raises `KeyMissing`."""
+        recorded = (value for each in self._records.values() for value in (each.output, each.error))
+        with opening():
+            check_open(self.claim.input, self.claim.event, *recorded)
 
     async def ask(self, call: Call) -> Record | None:
         """What was recorded of `call`: an outcome, how far it came, or nothing.
@@ -174,6 +182,19 @@ class Journal:
     def _note_progress(self) -> None:
         if not self._unasked:
             self._replayed.set()
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """Within the block what cannot be opened gives the run back, and is nothing that its code could catch.
+
+    Raises:
+        KeyMissing: it could not be.
+    """
+    try:
+        yield
+    except Unsealable as error:
+        raise KeyMissing(str(error)) from None
 
 
 def _ancestry(key: str) -> Iterable[str]:

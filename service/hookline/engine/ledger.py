@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from hookline import telemetry
 from hookline.engine.batch import Batch, Item, Nudge, Send, Spawn, Subscribe, Take, Withdraw
 from hookline.store import claims, journal, workers
@@ -43,6 +45,7 @@ class Ledger:
         offers: Collection[str],
         on_control: Callable[[Sequence[Wanted]], None],
     ) -> None:
+        self._is_sealing = database.payloads.sealing
         self._worker = worker
         self._offers = offers
         self._on_control = on_control
@@ -78,7 +81,13 @@ class Ledger:
 
     async def finish(self, finish: Finish) -> None:
         """Commit how a run is given up."""
-        await self._commit.submit(finish)
+        await self._commit.submit(self.discreet(finish))
+
+    def discreet(self, finish: Finish) -> Finish:
+        """`finish` as it may be told: where payloads rest encrypted a reason, which does not, quotes none."""
+        if not self._is_sealing or finish.bare is None:
+            return finish
+        return replace(finish, reason=finish.bare, bare=None)
 
     async def claim(self, limit: int, known: Callable[[], Collection[UUID]]) -> Taken:
         """Take up to `limit` due runs; `known` says which runs are in hand, should an answer have been lost."""

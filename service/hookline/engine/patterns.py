@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from hookline import codec
+from hookline.codec import check_open
 from hookline.events import Event, Pattern
 from hookline.store.waits import ANY, NewWait
 
@@ -35,7 +36,12 @@ def _anchor(pattern: Pattern) -> str:
 
 
 def events(envelopes: bytes, body: bytes) -> list[Event]:
-    """The events of a delivery that were stored as `envelopes`; those without data of their own have its body."""
+    """The events of a delivery that were stored as `envelopes`; those without data of their own have its body.
+
+    Raises:
+        Unsealable: they could not be opened.
+    """
+    check_open(body)
     return [
         Event(each["type"], key=each["key"], data=each["data"], fields=each["fields"])
         if "data" in each

@@ -44,7 +44,7 @@ async def check(app: App, database: Database) -> tuple[int, list[Divergence]]:
         ledger = Ledger(database, uuid7(), [], lambda _: None)
         services = Services(app.latest, ledger, database, threads, lambda _run, _key: "", rehearsing=True)
         while True:
-            async with database.reading() as connection:
+            async with database.session() as connection:
                 found = await claims.unfinished(connection, after, AT_ONCE)
                 journals = await journal.read(connection, [claim.id for claim in found])
             told = await asyncio.gather(

@@ -12,6 +12,7 @@ from hookline import telemetry
 from hookline.app import App
 from hookline.engine import patterns
 from hookline.engine.scrub import scrub_requested
+from hookline.errors import Unsealable
 from hookline.store import due, waits
 from hookline.store.database import AWAY, Connection, Database
 from hookline.store.signals import CHANNEL
@@ -75,8 +76,8 @@ class Scheduler:
         if seen["definitions"] > self._known:  # what the API in this process has learnt is still to be offered
             await self._learn(connection)
             self._known = seen["definitions"]
-        while seen["arrived"] and await waits.route(connection, _about, _fits):
-            pass
+        if seen["arrived"]:
+            await self._route(connection)
         if seen["deletions"]:
             await scrub_requested(connection, self._app.latest)
         soonest = min((seen[each] for each in ("next", "tick") if seen[each] is not None), default=self._poll)
@@ -88,6 +89,13 @@ class Scheduler:
         if seen["due"]:
             self._heard("due")
         return min(self._poll, soonest)
+
+    async def _route(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        try:
+            while await waits.route(connection, _about, _fits):
+                pass
+        except Unsealable as error:  # they stay, for a replica that has the key
+            telemetry.log.error("arrivals.unsealable", error=str(error))
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -11,9 +11,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from hookline import codec
+from hookline.codec import check_open
 from hookline.engine import decide, patterns
 from hookline.engine.arrivals import Arrivals
-from hookline.engine.journal import Journal
+from hookline.engine.journal import Journal, opening
 from hookline.engine.parking import Parking
 from hookline.engine.services import Services
 from hookline.errors import InvalidInput, SignalRefused
@@ -177,6 +178,8 @@ class Waits:
                 bell.clear()
                 found = await self._services.ledger.collect(want)
                 if found.came:
+                    with opening():
+                        check_open(found.data, found.error)
                     return found
                 if found.expired:
                     await self._fail(call, TimeoutError(f"nothing came for {call.key} in time"))

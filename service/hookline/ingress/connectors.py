@@ -13,7 +13,7 @@ import msgspec
 from hookline import codec, telemetry
 from hookline.app import App
 from hookline.codec import uuid7
-from hookline.errors import HooklineError, InvalidInput, Unavailable
+from hookline.errors import HooklineError, InvalidInput, Unavailable, Unsealable
 from hookline.events import Trigger
 from hookline.ingress import bindings
 from hookline.ingress.alarms import Alarms
@@ -75,7 +75,7 @@ class Connectors:
             telemetry.log.warning("connectors.blind", error=str(error))
             return
         for name, cursor in taken.items():
-            reading = self._read(self._app.connectors[name], None if cursor is None else codec.decode(cursor))
+            reading = self._read(self._app.connectors[name], cursor)
             task = self._reading[name] = together.create_task(reading, name=f"connector {name}")
             task.add_done_callback(partial(self._forget, name))
 
@@ -83,13 +83,18 @@ class Connectors:
         if self._reading.get(name) is ended:
             del self._reading[name]
 
-    async def _read(self, connector: Connector, cursor: object) -> None:
-        """Commit what the stream brings, until it ends or breaks; then it is free, and taken again after a while."""
-        telemetry.log.info("connector.reading", connector=connector.name, cursor=cursor)
+    async def _read(self, connector: Connector, at: bytes | None) -> None:
+        """Commit what the stream brings, until it ends or breaks; then it is free, and taken again after a while.
+
+        Args:
+            at: how far it was read, JSON.
+        """
         queue: asyncio.Queue[Item] = asyncio.Queue(2 * BATCH)
         problem = None
         try:
             async with asyncio.TaskGroup() as together:
+                cursor = None if at is None else codec.decode(at)
+                telemetry.log.info("connector.reading", connector=connector.name)
                 committing = together.create_task(self._commit_all(connector.name, queue))
                 async with aclosing(connector.stream(cursor)) as stream:  # type: ignore[type-var]
                     async for item in stream:
@@ -103,6 +108,8 @@ class Connectors:
                 return
             telemetry.log.error("connector.failed", connector=connector.name, exc_info=first)
             problem = f"{type(first).__name__}: {first}"[:500].replace("\0", "")
+            if self._database.payloads.sealing and not isinstance(first, Unsealable):
+                problem = f"{type(first).__name__}, which may quote what it read"
         try:
             async with self._database.session() as connection:
                 await connectors.give_up(connection, connector.name, self._owner, problem)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from hookline import codec, telemetry
 from hookline.app import App
-from hookline.codec import uuid7
+from hookline.codec import check_open, uuid7
 from hookline.errors import Rejected, Unavailable, Unparseable
 from hookline.events import Event, Pong, Trigger, is_or_under
 from hookline.ingress import bindings
@@ -44,6 +44,8 @@ BATCH = 16
 Measured: while Postgres writes so many, this process is as long busy with as many more; larger batches make the
 two take turns, and a third of the rate is lost.
 """
+
+DISCREET = "why may quote what rests encrypted: rehearse a replay of it, and it is told"
 
 NOTHING = bindings.Bound((), ())
 
@@ -76,6 +78,7 @@ class Intake:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
         self._database = database
+        self._payloads = database.payloads
         self._write = partial(_write, Alarms(app.latest))
         self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
         self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
@@ -100,9 +103,7 @@ class Intake:
             telemetry.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
         source.quota.spend()
-        receipt = _receipt(await self._committed(examined), pong)
-        _tell(source, examined, receipt)
-        return receipt
+        return await self._taken_in(source, examined, pong)
 
     async def replay(self, source: Source, kept: asyncpg.Record, id_: UUID) -> Receipt:
         """Take a delivery that is kept in again, through today's parser and jobs.
@@ -120,8 +121,17 @@ class Intake:
             again = under(replace(examined, key=kept["key"]), kept["id"])
         else:
             again = under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
-        receipt = _receipt(await self._committed(again), pong)
-        _tell(source, again, receipt)
+        return await self._taken_in(source, again, pong)
+
+    async def _taken_in(self, source: Source, new: NewDelivery, pong: Pong | None) -> Receipt:
+        if self._payloads.sealing:
+            new = replace(new, bare=None if new.reason is None else DISCREET)
+            if len(new.body) > LARGE:
+                async with self._large:
+                    sealed = await asyncio.to_thread(self._payloads.body_at_rest, new.body)
+                new = replace(new, sealed=sealed)
+        receipt = _receipt(await self._committed(new), pong)
+        _tell(source, new, receipt)
         return receipt
 
     async def examined(self, source: Source, received: Received) -> tuple[NewDelivery, Pong | None]:
@@ -265,7 +275,12 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
 
 
 def remembered(source: Source, kept: asyncpg.Record) -> tuple[Source, Received]:
-    """A delivery that is kept, as it came in; what proved it then proves it still."""
+    """A delivery that is kept, as it came in; what proved it then proves it still.
+
+    Raises:
+        Unsealable: it could not be opened.
+    """
+    check_open(kept["body"])
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in codec.decode(kept["headers"])]
     return dataclasses.replace(source, scheme=Kept(kept["secret"])), Received(Headers(headers), kept["body"])
 

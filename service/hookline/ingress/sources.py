@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hookline.app import App
-from hookline.errors import ConfigurationError
+from hookline.errors import ConfigurationError, Unsealable
 from hookline.ingress.parser import Parser, find
 from hookline.ingress.quota import Quota
 from hookline.ingress.schemes import Scheme, Unsigned
 from hookline.ingress.secrets import active
-from hookline.sealing import Seal, Unsealable
+from hookline.sealing import Seal
 from hookline.settings import Settings
 from hookline.source_settings import Origin, SourceLimits, SourceSettings, read_options, variable_of
 from hookline.store.sources import KeptSource, about

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from hookline import codec
+from hookline.codec import check_open
 from hookline.events import NEXT_EVENT
 from hookline.store import signals
 from hookline.store.database import Connection
@@ -54,9 +56,8 @@ async def send(connection: Connection, wanted: Sequence[NewRun]) -> dict[UUID, U
 
 _UNTAKEN = "run_id = any($1) and name = $2 and taken_by is null and data is not null"
 
-SCOPES = f"""
-select distinct runs.job, data->'wanted'->>'scope' as scope
-  from hookline.signals join hookline.runs on runs.id = run_id where {_UNTAKEN}
+LETTERS = f"""
+select runs.job, data from hookline.signals join hookline.runs on runs.id = run_id where {_UNTAKEN}
 """  # noqa: S608 - a constant
 
 TAKE_BACK = f"""
@@ -71,10 +72,17 @@ select data from untaken order by seq
 
 async def scopes(connection: Connection, ending: Sequence[UUID]) -> list[tuple[str, str]]:
     """The scopes of the runs that will be wanted when the runs `ending` have ended."""
-    rows = await connection.fetch(SCOPES, ending, NEXT_EVENT)
-    return [(row["job"], row["scope"]) for row in rows if row["scope"] is not None]
+    rows = await connection.fetch(LETTERS, ending, NEXT_EVENT)
+    found = {(row["job"], codec.decode(row["data"])["wanted"]["scope"]) for row in rows}
+    return [(job, scope) for job, scope in found if scope is not None]
 
 
 async def take_back(connection: Connection, ended: Sequence[UUID]) -> list[bytes]:
-    """The letters to runs that have `ended` which these have not taken, in the order in which they came."""
-    return [row["data"] for row in await connection.fetch(TAKE_BACK, ended, NEXT_EVENT)]
+    """The letters to runs that have `ended` which these have not taken, in the order in which they came.
+
+    Raises:
+        Unsealable: one cannot be opened; nothing may be committed then.
+    """
+    letters = [row["data"] for row in await connection.fetch(TAKE_BACK, ended, NEXT_EVENT)]
+    check_open(*letters)
+    return letters

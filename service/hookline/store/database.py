@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 
 from hookline.errors import Unavailable
+from hookline.payloads import OPEN, Codec, Payloads
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
+
+Sight = Literal["whole", "shown", "withheld"]
+"""How much of payloads a connection reads: what they are; what may be shown; nothing of what rests encrypted."""
 
 REFUSED = (
     asyncpg.DataError,
@@ -45,11 +50,15 @@ class Database:
         reader_dsn: a replica of it that read-only questions may be put to.
         patience: seconds after which Postgres ends a session of ours that stopped in mid-transaction, so that
             a frozen process holds no lock for longer than its lease; half of that is right.
+        payloads: in which form payloads rest, and how much of them is shown.
     """
 
-    def __init__(self, dsn: str, *, reader_dsn: str | None = None, patience: float = 30.0) -> None:
+    def __init__(
+        self, dsn: str, *, reader_dsn: str | None = None, patience: float = 30.0, payloads: Payloads = OPEN
+    ) -> None:
         self._dsn = dsn
         self._reader_dsn = reader_dsn
+        self.payloads = payloads
         self._settings = {
             "application_name": "hookline",
             "idle_in_transaction_session_timeout": str(int(patience * 1000)),
@@ -58,26 +67,27 @@ class Database:
             "enable_seqscan": "off",
             "jit": "off",
         }
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._reader: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pools: dict[tuple[str, Sight], asyncpg.Pool[asyncpg.Record]] = {}
         self._wholes: dict[asyncio.Task[Any] | None, _Whole] = {}
 
     async def __aenter__(self) -> Database:
-        self._pool = await self._open(self._dsn)
-        self._reader = await self._open(self._reader_dsn) if self._reader_dsn else self._pool
+        for dsn in {self._dsn, self._reader_dsn or self._dsn}:
+            whole = self._pools[dsn, "whole"] = await self._open(dsn, "whole")
+            for sight in ("shown", "withheld"):
+                self._pools[dsn, sight] = await self._open(dsn, sight) if self.payloads.are_guarded else whole
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for pool in {self._pool, self._reader}:
-            if pool is not None:
-                pool.terminate()
+        for pool in set(self._pools.values()):
+            pool.terminate()
+        self._pools.clear()
 
-    async def _open(self, dsn: str) -> asyncpg.Pool[asyncpg.Record]:
+    async def _open(self, dsn: str, sight: Sight) -> asyncpg.Pool[asyncpg.Record]:
         return await asyncpg.create_pool(
             dsn,
             min_size=0,
             max_size=10,
-            init=_speak_bytes,
+            init=partial(_speak_bytes, payloads=self.payloads, sight=sight),
             reset=_leave_as_it_is,
             server_settings=self._settings,
             timeout=5,
@@ -93,19 +103,29 @@ class Database:
         connection = await asyncpg.connect(
             self._dsn, server_settings=self._settings, timeout=5, command_timeout=patience
         )
-        await _speak_bytes(connection)
+        await _speak_bytes(connection, self.payloads, "whole")
         return connection
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Connection]:
-        """A connection for a moment, to write with; raises `Unavailable` if Postgres is away."""
-        async with self._own(self._pool) as connection:
+        """A connection for a moment, to write with; raises `Unavailable` if Postgres is away.
+
+        What it reads is whole: it is for what works with payloads, not for what shows them.
+        """
+        async with self._own(self._dsn, "whole") as connection:
             yield connection
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """A connection for a moment, to read with, to the reader if there is one; raises `Unavailable`."""
-        async with self._own(self._reader) as connection:
+    async def reading(self, *, payloads: bool = False, now: bool = False) -> AsyncIterator[Connection]:
+        """A connection for a moment, to read what is shown, from the reader if there is one; raises `Unavailable`.
+
+        Args:
+            payloads: whether to whoever may see what rests encrypted; to others that is withheld. To nobody is shown
+                what is redacted.
+            now: whether to read what was just written, which a reader may not have yet.
+        """
+        dsn = self._dsn if now else self._reader_dsn or self._dsn
+        async with self._own(dsn, "shown" if payloads else "withheld") as connection:
             yield connection
 
     @asynccontextmanager
@@ -115,7 +135,7 @@ class Database:
         What it is lent by `session` and `reading` is this one connection; other tasks have others.
         """
         task = asyncio.current_task()
-        async with _lent(self._pool) as connection:
+        async with _lent(self._pools.get((self._dsn, "whole"))) as connection:
             whole = self._wholes[task] = _Whole(connection)
             try:
                 async with transaction(connection):
@@ -140,13 +160,30 @@ class Database:
             whole.afterwards.append(do)
 
     @asynccontextmanager
-    async def _own(self, pool: asyncpg.Pool[asyncpg.Record] | None) -> AsyncIterator[Connection]:
+    async def _own(self, dsn: str, sight: Sight) -> AsyncIterator[Connection]:
         if (held := self.held) is None:
-            async with _lent(pool) as connection:
+            async with _lent(self._pools.get((dsn, sight))) as connection:
                 yield connection
         else:
             with _answering():
-                yield held
+                async with self._through(held, sight) as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def _through(self, held: Connection, sight: Sight) -> AsyncIterator[Connection]:
+        """Within the block as much of payloads is read on `held` as on the connections of that `sight`."""
+        if sight == "whole" or not self.payloads.are_guarded:
+            yield held
+            return
+        await _speak_bytes(held, self.payloads, sight)
+        try:
+            yield held
+        finally:
+            try:
+                await _speak_bytes(held, self.payloads, "whole")
+            except BaseException:
+                held.terminate()  # nobody may take what it reads for the whole
+                raise
 
 
 class _Whole:
@@ -212,13 +249,19 @@ def _answering() -> Iterator[None]:
         raise Unavailable(f"Postgres does not answer: {type(error).__name__}") from error
 
 
-async def _speak_bytes(connection: Connection) -> None:
-    """JSON travels as the bytes it is stored as; nobody on this side needs it as text."""
-    await connection.set_type_codec("json", schema="pg_catalog", encoder=_as_is, decoder=bytes, format="binary")
+async def _speak_bytes(connection: Connection, payloads: Payloads, sight: Sight) -> None:
+    """JSON travels as the bytes it is stored as; nobody on this side needs it as text.
 
-
-def _as_is(value: Any) -> Any:
-    return value
+    All JSON is payload, and so are bytes that say so: here is the one place where they are sealed, opened and withheld.
+    """
+    readers: dict[Sight, tuple[Codec, Codec]] = {
+        "whole": (payloads.opened_json, payloads.opened_bytes),
+        "shown": (payloads.shown_json, payloads.shown_bytes),
+        "withheld": (payloads.withheld_json, payloads.withheld_bytes),
+    }
+    writers = {"json": payloads.json_at_rest, "bytea": payloads.bytes_at_rest}
+    for (name, encoder), decoder in zip(writers.items(), readers[sight], strict=True):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=encoder, decoder=decoder, format="binary")
 
 
 async def _leave_as_it_is(_: Connection) -> None:

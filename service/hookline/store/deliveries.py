@@ -25,7 +25,8 @@ new as materialized (
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types from unnest($31::uuid[], $32::json[]) as happened (id, types) where id in (select id from fresh)
+    select id, types::json from unnest($31::uuid[], $32::text[]) as happened (id, types)
+     where id in (select id from fresh)
     on conflict do nothing
     returning types
 )
@@ -66,7 +67,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
         fresh = [each for each in new if each.id in stored]
         there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
     settled = {
-        each.id: Stored(each.id, each.status, each.reason, False, tuple(there.get(r.id, r.id) for r in each.runs))
+        each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
         for each in fresh
     }
     if repeated := [each for each in new if each.id not in stored]:

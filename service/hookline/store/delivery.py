@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hookline.payloads import Body
 from hookline.peek import LARGE
 from hookline.store import waits
 from hookline.store.runs import NewRun
@@ -36,6 +36,8 @@ class NewDelivery(Struct, frozen=True):
         replay_of: the delivery that it repeats, because somebody asked for that.
         conflict_of: the delivery that came before it under the same key, with another body.
         runs: what it starts; each bears this delivery's id.
+        sealed: its body as it is stored, if that is known already.
+        bare: in place of the reason, what everybody may read of it; that may quote payload.
     """
 
     id: UUID
@@ -55,6 +57,13 @@ class NewDelivery(Struct, frozen=True):
     conflict_of: UUID | None = None
     subject: str | None = None
     runs: tuple[NewRun, ...] = ()
+    sealed: bytes | None = None
+    bare: str | None = None
+
+    @property
+    def told(self) -> str | None:
+        """Why it is quarantined, as it is stored and told."""
+        return self.reason if self.bare is None else self.bare
 
 
 Alarm = Callable[[NewDelivery], Sequence[NewRun]]
@@ -127,16 +136,20 @@ def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
         [each.conflict_of for each in new],
         [each.type for each in new],
         [each.status for each in new],
-        [each.reason for each in new],
+        [each.told for each in new],
         [each.secret for each in new],
         [each.headers for each in new],
-        new[0].body if _is_large(new) else [each.body for each in new],
+        _at_rest(new[0]) if _is_large(new) else [_at_rest(each) for each in new],
         [each.events for each in new],
         [each.mixed for each in new],
         [each.bindings for each in new],
         [each.replay_of for each in new],
         [each.subject for each in new],
     )
+
+
+def _at_rest(each: NewDelivery) -> Body:
+    return Body(each.body, each.sealed)
 
 
 def _is_large(new: Sequence[NewDelivery]) -> bool:
@@ -151,4 +164,4 @@ def fit(statement: str, new: Sequence[NewDelivery]) -> str:
 def types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
     """Which types of events somebody may wait for each delivery has, if it has events."""
     happened = [each for each in new if each.events is not None]
-    return [each.id for each in happened], [msgspec.json.encode((*each.types, waits.ANY)) for each in happened]
+    return [each.id for each in happened], [waits.told(each.types) for each in happened]

@@ -22,10 +22,10 @@ RUN = f"""
 select runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
        runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.event_index, runs.parent_id as parent,
        runs.reason, runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation,
-       runs.data_deletion, run_data.event, run_data.body_from, left(run_data.input::text, {MOST}) as input,
-       substring(deliveries.body from 1 for {MOST}) as body,
-       left(run_data.output::text, {MOST}) as output, left(run_data.error::text, {MOST}) as error,
-       greatest(octet_length(run_data.input::text), octet_length(deliveries.body)) as size, now() as now
+       runs.data_deletion, run_data.event, run_data.body_from, hookline.excerpt(run_data.input, {MOST}) as input,
+       hookline.body_excerpt(deliveries.body, {MOST}) as body,
+       hookline.excerpt(run_data.output, {MOST}) as output, hookline.excerpt(run_data.error, {MOST}) as error,
+       greatest(octet_length(run_data.input::text), hookline.body_size(deliveries.body)) as size, now() as now
   from hookline.runs
   join hookline.run_data on run_id = runs.id
   left join hookline.deliveries on deliveries.id = body_from
@@ -36,7 +36,7 @@ JOURNAL = f"""
 select key, kind, position, attempt, claim, started_at, finished_at, due_at,
        case when kind = 'undo' and state = 'waiting' then 'registered' when kind = 'skip' then 'skipped' else state end
            as state,
-       left(output::text, {LITTLE}) as output, left(error::text, {MOST}) as error
+       hookline.excerpt(output, {LITTLE}) as output, hookline.excerpt(error, {MOST}) as error
   from hookline.journal
  where run_id = $1 and (position < {FIRST_CALLS} or state not in ('succeeded', 'abandoned'))
  order by position, key limit {MOST_CALLS}
@@ -59,7 +59,7 @@ async def run(connection: Connection, id_: UUID) -> tuple[asyncpg.Record, list[a
 # "offset 0": else the planner may walk through all deliveries in the order of their ids for the first 50.
 DELIVERY = f"""
 select id, source, key, type, status, reason, conflict_of, replay_of, received_at, secret, headers,
-       substring(body from 1 for {MOST}) as body, octet_length(body) as size, bindings, events,
+       hookline.body_excerpt(body, {MOST}) as body, hookline.body_size(body) as size, bindings, events,
        array(select id from (
                 select replays.id from hookline.deliveries replays where replays.replay_of = deliveries.id offset 0
              ) as replays order by id limit 50) as replays

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -21,9 +22,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.codec import first_uuid7
+from hookline.codec import check_open, first_uuid7
 from hookline.store.database import Connection
 from hookline.store.inbox import Filter
+from hookline.store.runs import Letter
 from hookline.store.search import NIL, SCAN
 from hookline.store.views import where
 
@@ -93,15 +95,13 @@ NOW = "select pg_current_snapshot()::text as snapshot, now() as now"
 
 STARTED = """
 select delivery_id, runs.id, job, version, event_index as event, scope, priority, idempotency_key, correlation, input,
-       body_from is not null as input_is_body, data_deletion
+       body_from is not null as input_is_body, data_deletion, null::json as letter
   from hookline.runs join hookline.run_data on run_id = runs.id
  where delivery_id = any($1) and event_index >= 0
  union all
-select signals.delivery_id, runs.id, job, (wanted->>'version')::integer, signals.event_index, wanted->>'scope',
-       (wanted->>'priority')::smallint, wanted->>'idempotency_key', correlation,
-       convert_from(decode(wanted->>'input', 'base64'), 'utf8')::json, wanted->>'input' is null, data_deletion
+select signals.delivery_id, runs.id, job, null, signals.event_index, null, null, null, correlation, null, null,
+       data_deletion, data
   from hookline.signals join hookline.runs on runs.id = run_id
- cross join lateral (select data->'wanted' as wanted) as sent
  where signals.delivery_id = any($1) and data is not null
  order by delivery_id, event, job
 """
@@ -128,12 +128,22 @@ async def read(
     return rows, cursor if behind is None else replace(cursor, after=behind), behind is not None
 
 
-async def started(connection: Connection, deliveries: Iterable[UUID]) -> dict[UUID, list[asyncpg.Record]]:
+async def started(connection: Connection, deliveries: Iterable[UUID]) -> dict[UUID, list[dict[str, Any]]]:
     """By delivery, the runs that its events have started, with their inputs."""
-    found: defaultdict[UUID, list[asyncpg.Record]] = defaultdict(list)
+    found: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
     for row in await connection.fetch(STARTED, list(deliveries)):
-        found[row["delivery_id"]].append(row)
+        told = dict(row)
+        letter = told.pop("letter")
+        found[told.pop("delivery_id")].append(told if letter is None else told | _wanted(letter))
     return found
+
+
+def _wanted(letter: bytes) -> dict[str, Any]:
+    """What the run would have been that was wanted when an open one was sent `letter`."""
+    check_open(letter)
+    wanted = msgspec.json.decode(letter, type=Letter).wanted
+    told = {name: getattr(wanted, name) for name in ("version", "scope", "priority", "idempotency_key", "input")}
+    return told | {"input_is_body": wanted.input is None}
 
 
 async def _next_round(connection: Connection, ended: Cursor) -> Cursor:

@@ -23,6 +23,7 @@ class Finish(Struct, frozen=True):
         output: JSON, of a run that succeeded.
         error: JSON, of a run that failed.
         reason: for people, why it is in this state.
+        bare: the same without what its code said, if that is quoted; what quotes may hold payload.
         delay: seconds until it is due; `None` if time alone does not make it so.
         attempt: the try of the whole run that comes next.
         retries: whether the next try is of what failed, so that its failure is forgotten.
@@ -37,6 +38,7 @@ class Finish(Struct, frozen=True):
     output: bytes | None = None
     error: bytes | None = None
     reason: str | None = None
+    bare: str | None = None
     delay: float | None = 0.0
     attempt: int = 1
     retries: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from hookline import codec
 from hookline.errors import IllegalTransition, InvalidInput
 from hookline.store import scopes, signals
 from hookline.store.database import Connection, transaction
@@ -12,7 +13,7 @@ from hookline.store.database import Connection, transaction
 ORIGIN = """
 select runs.job, runs.scope, runs.state, runs.version,
        exists (select from hookline.journal where run_id = id and kind = 'undo' and state <> 'waiting') as undone,
-       array(select json_array_elements_text(run_data.error->'steps')) as failed
+       run_data.error
   from hookline.runs join hookline.run_data on run_id = id where id = $1
 """
 
@@ -82,10 +83,11 @@ async def retry(connection: Connection, run: UUID, new: UUID, *, skip: bool = Fa
     if skip and origin["undone"]:
         raise IllegalTransition(f"run {run} has made up for what it had done: it can only be retried from the start")
     place = (origin["job"], origin["scope"])
+    failed = codec.decode(origin["error"] or b"{}").get("steps", [])
     async with transaction(connection):
         if skip:
-            await connection.execute(SKIP, run, new, origin["failed"])
-        await _fork(connection, run, new, place, 0 if origin["undone"] else EVERYTHING, without=origin["failed"])
+            await connection.execute(SKIP, run, new, failed)
+        await _fork(connection, run, new, place, 0 if origin["undone"] else EVERYTHING, without=failed)
 
 
 async def fork(

@@ -39,7 +39,8 @@ class Filter(Struct, frozen=True):
 
 
 LISTED = """
-select id, source, key, type, subject, status, reason, conflict_of, replay_of, received_at, octet_length(body) as size,
+select id, source, key, type, subject, status, reason, conflict_of, replay_of, received_at,
+       hookline.body_size(body) as size,
        array(select id from (
                 select runs.id, event_index from hookline.runs
                  where runs.delivery_id = deliveries.id and event_index is distinct from -1

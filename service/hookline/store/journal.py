@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hookline.payloads import Plain
 from hookline.store import events
 from hookline.store.database import Connection
 
@@ -48,6 +49,9 @@ class Record(Struct, frozen=True):
         return self.state in ("succeeded", "failed")
 
 
+FANS = ("gather", "map", "race")
+"""Of these the output tells which branches have failed, and nothing that those returned: SQL looks into it."""
+
 WRITE = """
 insert into hookline.journal
        (run_id, key, position, claim, attempt, kind, state, arguments, output, error, started_at, finished_at,
@@ -84,7 +88,7 @@ async def write(connection: Connection, records: Sequence[Record]) -> None:
             [each.kind for each in records],
             [each.state for each in records],
             [each.arguments for each in records],
-            [each.output for each in records],
+            [Plain(each.output) if each.kind in FANS and each.output else each.output for each in records],
             [each.error for each in records],
             [each.elapsed for each in records],
             [each.pause for each in records],

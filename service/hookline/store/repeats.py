@@ -19,8 +19,9 @@ KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
 FIRST = f"""
 select wanted.id as wanted, deliveries.id, deliveries.status, deliveries.reason,
-       sha256(deliveries.body) = wanted.digest as same,
-       sha256(deliveries.body) <> wanted.digest and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
+       hookline.body_digest(deliveries.body) = wanted.digest as same,
+       hookline.body_digest(deliveries.body) <> wanted.digest
+       and '{FETCHED}' not in (deliveries.secret, wanted.secret) as conflicting
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, digest, secret)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
  where conflict_of is null
@@ -30,7 +31,7 @@ BESIDE = """
 select wanted.id as wanted, deliveries.id
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, digest)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
-   and sha256(deliveries.body) = wanted.digest
+   and hookline.body_digest(deliveries.body) = wanted.digest
  where conflict_of is not null
 """
 
@@ -79,7 +80,7 @@ async def store_again(connection: Connection, repeated: Sequence[NewDelivery], a
             return Stored(beside[each.id].id, "conflict", CONFLICT, beside[each.id].id != each.id, ())
         first = firsts[each.id]
         now = again.get(each.id)
-        status, reason = (now.status, now.reason) if now else (first["status"], first["reason"])
+        status, reason = (now.status, now.told) if now else (first["status"], first["reason"])
         return Stored(first["id"], status, reason, first["id"] != each.id, started.get(first["id"], ()))
 
     return {each.id: outcome(each) for each in repeated}
@@ -97,7 +98,7 @@ async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> N
             RECONSIDER,
             [each.id for each in again],
             [each.status for each in again],
-            [each.reason for each in again],
+            [each.told for each in again],
             [each.type for each in again],
             [each.events for each in again],
             [each.mixed for each in again],
@@ -113,7 +114,8 @@ async def _keep_beside(
     if not other:
         return {}
     kept = [
-        replace(each, status="conflict", reason=CONFLICT, conflict_of=firsts[each.id]["id"], runs=()) for each in other
+        replace(each, status="conflict", reason=CONFLICT, bare=None, conflict_of=firsts[each.id]["id"], runs=())
+        for each in other
     ]
     for each in kept:
         await connection.execute(fit(KEEP, [each]), *columns([each]))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from hookline import codec
 from hookline.store.database import Connection
 from hookline.store.journal import Record
 from hookline.store.states import TERMINAL
@@ -226,18 +227,21 @@ async def collect(connection: Connection, wants: Sequence[Want], again: bool) ->
     return result
 
 
+OPENED = "select output from hookline.journal where run_id = $1 and key = $2 and kind = 'callback'"
+
 BEAT = """
-update hookline.journal
-   set due_at = least((output->>'deadline')::timestamptz, now() + make_interval(secs => (output->>'heartbeat')::float8))
- where run_id = $1 and key = $2 and kind = 'callback' and state = 'waiting' and output->>'heartbeat' is not null
-   and due_at > now()
+update hookline.journal set due_at = least($3::text::timestamptz, now() + make_interval(secs => $4))
+ where run_id = $1 and key = $2 and kind = 'callback' and state = 'waiting' and due_at > now()
 returning extract(epoch from due_at - now())::float8
 """
 
 
 async def beat(connection: Connection, run: UUID, callback: str) -> float | None:
     """Give the outsider at work on `callback` more time; returns the seconds it has, `None` if it is not open."""
-    seconds: float | None = await connection.fetchval(BEAT, run, callback)
+    opened = codec.decode(await connection.fetchval(OPENED, run, callback) or codec.NULL)
+    if not isinstance(opened, dict) or opened.get("heartbeat") is None:
+        return None
+    seconds: float | None = await connection.fetchval(BEAT, run, callback, opened["deadline"], opened["heartbeat"])
     return seconds
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from hookline.store import signals
@@ -76,12 +77,18 @@ async def unsubscribe(connection: Connection, waits: Sequence[tuple[UUID, str | 
 
 
 ARRIVE = """
-insert into hookline.arrivals (delivery_id, types) select * from unnest($1::uuid[], $2::json[])
+insert into hookline.arrivals (delivery_id, types)
+select id, types::json from unnest($1::uuid[], $2::text[]) as given (id, types)
 on conflict do nothing
 """
 
 
-async def arrive(connection: Connection, arrived: Sequence[tuple[UUID, bytes]]) -> None:
+def told(types: Sequence[str]) -> str:
+    """The types of a delivery's events as they are noted, JSON."""
+    return msgspec.json.encode((*types, ANY)).decode()
+
+
+async def arrive(connection: Connection, arrived: Sequence[tuple[UUID, str]]) -> None:
     """Note deliveries, each with the types of its events, JSON: once this is committed, `route` brings them on."""
     if arrived:
         await connection.execute(ARRIVE, [id_ for id_, _ in arrived], [types for _, types in arrived])

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 from msgspec import Struct
+from starlette.requests import Request
 
 from hookline.store import sessions, tokens
 from hookline.store.database import Database
@@ -53,6 +54,14 @@ class Principal(Struct, frozen=True):
 
 FIXED = Principal("HOOKLINE_API_TOKENS", "admin")
 """Whoever has one of the tokens of the settings."""
+
+SEES = "hookline.sees_payloads"
+"""Where a request's scope says, once it is known who it is from, whether that may see what rests encrypted."""
+
+
+def sees(request: Request) -> bool:
+    """Whether `request` may be shown payloads that rest encrypted: only if its `Guard` has said so."""
+    return request.scope.get(SEES) is True
 
 
 class Keyring:

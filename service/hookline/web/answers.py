@@ -60,12 +60,17 @@ def run_with_data(row: asyncpg.Record, journal: Iterable[asyncpg.Record]) -> dic
     told = dict(row)
     body, event = told.pop("body"), told.pop("event")
     return told | {
-        "event": None if event is None else {k: v for k, v in msgspec.json.decode(event).items() if k != "fields"},
+        "event": None if event is None else _without_fields(msgspec.json.decode(event)),
         "input": raw(body if told["input"] is None else told["input"]),
         "output": raw(told["output"]),
         "error": raw(told["error"]),
         "journal": [dict(each) | {"output": raw(each["output"]), "error": raw(each["error"])} for each in journal],
     }
+
+
+def _without_fields(event: Any) -> Any:
+    """An event's envelope as it is told; what was withheld of it as it is."""
+    return {k: v for k, v in event.items() if k != "fields"} if isinstance(event, dict) else event
 
 
 def debugged(

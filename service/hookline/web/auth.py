@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hookline.errors import Unavailable
 from hookline.web import problems
-from hookline.web.access import Credential, Keyring, Principal
+from hookline.web.access import SEES, Credential, Keyring, Principal, Role
 from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 from hookline.web.sessions import COOKIE, Sessions
@@ -35,20 +35,32 @@ class Guard:
         local: whether whoever sits at this machine needs no token. The request's host, and its origin if it has one,
             must then be this machine's own names, which keeps out pages that are open in a browser here, and names
             of others that resolve to here.
+        payload_role: the least role that may see payloads that rest encrypted.
         login: whether whoever is not known is sent to where one logs in.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, sessions: Sessions, *, local: bool, login: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keyring: Keyring,
+        sessions: Sessions,
+        *,
+        local: bool,
+        payload_role: Role,
+        login: bool = False,
+    ) -> None:
         self._app = app
         self._keyring = keyring
         self._sessions = sessions
         self._local = local
+        self._payload_role = payload_role
         self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                scope["principal"], scope["credential"] = await self.who(Request(scope))
+                principal, scope["credential"] = await self.who(Request(scope))
+                scope["principal"], scope[SEES] = principal, principal.may(self._payload_role)
             except Problem as problem:
                 if problem.status_code == 401 and self._login:
                     return await _to_login(scope)(scope, receive, send)

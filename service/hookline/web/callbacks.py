@@ -76,7 +76,7 @@ class Callbacks:
         """`GET /callbacks/{ticket}`: the page to approve or reject, or whether the callback is still open."""
         run, key = await self._redeemed(request)
         asked = await self._asked(run, key)
-        told = msgspec.json.decode(asked["output"] or b"{}")
+        told = codec.decode(asked["output"] or b"{}")
         page = told.get("page")
         is_open = asked["state"] == "waiting" and not asked["expired"]
         if page is None:
@@ -96,7 +96,7 @@ class Callbacks:
             body = await read(request, share, self._limits)
             if media_type(request) == "application/x-www-form-urlencoded":
                 await complete(self._intake, run, key, Completion(data=msgspec.Raw(_verdict(body))))
-                title = msgspec.json.decode(asked["output"] or b"{}").get("page", {}).get("title", key)
+                title = codec.decode(asked["output"] or b"{}").get("page", {}).get("title", key)
                 page = _PAGE.substitute(title=escape(title), body="<p>Thank you: it has been recorded.</p>")
                 return HTMLResponse(page, 200, _HEADERS)
             wanted = _completion(request, body)

@@ -42,6 +42,7 @@ _ALWAYS = (
     Fault.ROLE_TOO_LOW,
     Fault.NOT_ACCEPTABLE,
     Fault.FAILED,
+    Fault.KEY_MISSING,
     Fault.UNAVAILABLE,
 )
 _OF_WRITES = (

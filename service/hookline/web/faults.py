@@ -255,6 +255,11 @@ class Fault(Enum):
         "The provider of identities cannot be reached right now.",
         "Try again in a moment, or log in with a token.",
     )  # fmt: skip
+    KEY_MISSING = (
+        503, "Encryption key missing",
+        "What is asked for rests encrypted under a key that this replica has not; nothing was changed.",
+        "Add the key that `detail` names to `HOOKLINE_ENCRYPTION_KEYS`, and ask again.",
+    )  # fmt: skip
     UNAVAILABLE = (
         503, "Unavailable",
         "Postgres does not answer, or too much is in flight; nobody knows whether a change was made.",

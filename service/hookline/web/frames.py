@@ -13,6 +13,8 @@ from msgspec import Struct
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
+from hookline.payloads import WITHHELD
+
 Kind = Literal["run", "delivery", "data"]
 
 RETRY = 1000
@@ -32,6 +34,7 @@ class Told(Struct, frozen=True):
     Args:
         seq: its number.
         frame: what is sent.
+        veiled: what is sent to those who may not see what rests encrypted.
     """
 
     seq: int
@@ -41,6 +44,7 @@ class Told(Struct, frozen=True):
     scope: str | None
     state: str | None
     frame: bytes
+    veiled: bytes
 
 
 class Filter(Struct, frozen=True):
@@ -76,8 +80,13 @@ class Filter(Struct, frozen=True):
         )
 
 
-def told(row: asyncpg.Record, data: bytes | None) -> Told:
-    """The event in `row`; `data` is what a run published, JSON."""
+def told(row: asyncpg.Record, data: bytes | None, *, is_sealed: bool) -> Told:
+    """The event in `row`.
+
+    Args:
+        data: what a run published, JSON.
+        is_sealed: whether that is told to those only who may see what rests encrypted.
+    """
     kind: Kind = "delivery" if row["run_id"] is None else "run" if row["key"] is None else "data"
     match kind:
         case "delivery":
@@ -88,8 +97,11 @@ def told(row: asyncpg.Record, data: bytes | None) -> Told:
             content = {"id": row["run_id"], "key": row["key"], "data": msgspec.Raw(data or b"null")}
     if row["reason"] is not None:
         content["reason"] = row["reason"]
-    frame = event(kind, content | {"at": row["at"]}, row["seq"])
-    return Told(row["seq"], kind, row["run_id"], row["job"], row["scope"], row["state"], frame)
+    content["at"] = row["at"]
+    frame = veiled = event(kind, content, row["seq"])
+    if kind == "data" and is_sealed:
+        veiled = event(kind, content | {"data": msgspec.Raw(WITHHELD)}, row["seq"])
+    return Told(row["seq"], kind, row["run_id"], row["job"], row["scope"], row["state"], frame, veiled)
 
 
 def event(name: str, content: Any, id_: int | str) -> bytes:
@@ -107,15 +119,19 @@ def beat(position: int) -> bytes:
     return b": beat\nid: %d\n\n" % position
 
 
-def pieces(come: Sequence[Told], reached: int) -> Iterator[bytes]:
-    """What has come, which is all up to the number `reached`, in pieces that are sent at once; else a sign of life."""
+def pieces(come: Sequence[Told], reached: int, *, sees: bool) -> Iterator[bytes]:
+    """What has come, which is all up to the number `reached`, in pieces that are sent at once; else a sign of life.
+
+    Args:
+        sees: whether to somebody who may see what rests encrypted.
+    """
     if not come:
         yield beat(reached)
     piece: list[bytes] = []
     size = 0
     for each in come:
-        piece.append(each.frame)
-        size += len(each.frame)
+        piece.append(each.frame if sees else each.veiled)
+        size += len(piece[-1])
         if size >= PIECE:
             yield b"".join(piece)
             piece, size = [], 0

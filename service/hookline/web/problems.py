@@ -12,7 +12,16 @@ from starlette.responses import Response
 
 from hookline import telemetry
 from hookline.codec import uuid7
-from hookline.errors import IllegalTransition, InvalidInput, Rejected, RunEnded, TooOften, Unavailable, UnknownJob
+from hookline.errors import (
+    IllegalTransition,
+    InvalidInput,
+    Rejected,
+    RunEnded,
+    TooOften,
+    Unavailable,
+    UnknownJob,
+    Unsealable,
+)
 from hookline.web.faults import OF_STATUS, Fault
 
 MEDIA = "application/problem+json"
@@ -70,6 +79,12 @@ def _unavailable(_: Request, error: Exception) -> Response:
     return response(Fault.UNAVAILABLE, "the service cannot store anything right now: try again", {"Retry-After": "5"})
 
 
+def _unsealable(request: Request, error: Exception) -> Response:
+    telemetry.log.error("request.unsealable", method=request.method, path=request.url.path, error=str(error))
+    told = f"a payload rests encrypted, and cannot be opened here: {error}"
+    return response(Fault.KEY_MISSING, told, {"Retry-After": "60"})
+
+
 def _too_often(_: Request, error: Exception) -> Response:
     assert isinstance(error, TooOften)  # noqa: S101 - registered for it
     return response(
@@ -88,6 +103,7 @@ def _broken(request: Request, error: Exception) -> Response:
 FAULTS: Mapping[type[Exception], Fault] = {
     Rejected: Fault.NOT_VERIFIED,
     Unavailable: Fault.UNAVAILABLE,
+    Unsealable: Fault.KEY_MISSING,
     TooOften: Fault.TOO_OFTEN,
     UnknownJob: Fault.UNKNOWN_JOB,
     InvalidInput: Fault.INVALID_INPUT,
@@ -113,6 +129,7 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     **{kind: _told for kind in FAULTS},  # noqa: C420 - mypy infers another type
     Rejected: _rejected,
     Unavailable: _unavailable,
+    Unsealable: _unsealable,
     TooOften: _too_often,
     Exception: _broken,
 }

@@ -65,7 +65,12 @@ def application(
     fixed = [token.get_secret_value() for token in settings.api_tokens]
     keyring = Keyring(database, fixed, None if oidc is None else oidc.issuer)
     sessions = Sessions(database, life=settings.session_life, secure=(settings.public_url or "").startswith("https:"))
-    who: dict[str, Any] = {"keyring": keyring, "sessions": sessions, "local": local}
+    who: dict[str, Any] = {
+        "keyring": keyring,
+        "sessions": sessions,
+        "local": local,
+        "payload_role": settings.payload_role,
+    }
     throttle = Throttle()
     door = Door(keyring, sessions, inlet, proxies, throttle)
     entrance = None if oidc is None else Entrance(oidc, database, sessions, proxies, throttle)

@@ -123,7 +123,12 @@ class Feed:
                     run=wanted.run, job=wanted.job, scope=wanted.scope, state=wanted.state,
                 )  # fmt: skip
             await asyncio.sleep(len(rows) * SECONDS_PER_ROW / SHARE)
-        return [each for each in (told(row, row["data"]) for row in rows) if wanted.fits(each)], reached
+        return [each for each in (self._told(row, row["data"]) for row in rows) if wanted.fits(each)], reached
+
+    def _told(self, row: asyncpg.Record, data: bytes | None) -> Told:
+        payloads = self._database.payloads
+        shown = None if data is None else payloads.redacted_json(data)
+        return told(row, shown, is_sealed=payloads.sealing)
 
     # The tail: one task, while anybody listens
 
@@ -180,7 +185,7 @@ class Feed:
                 data = await self._published(connection, rows)
                 self._position = rows[-1]["seq"]
                 telemetry.STREAMS_LAG.set(round(max(0.0, time.time() - rows[-1]["at"].timestamp()), 3))
-                await self._wake(self._give([told(row, data.get((row["run_id"], row["key"]))) for row in rows]))
+                await self._wake(self._give([self._told(row, data.get((row["run_id"], row["key"]))) for row in rows]))
                 pause = FIRST_LOOK
             await asyncio.sleep(FIRST_LOOK)  # what happens meanwhile is read at once
             if not rows:

@@ -14,14 +14,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import codec
+from hookline.codec import check_open
 from hookline.ingress.intake import Intake, remembered
 from hookline.ingress.register import Register
 from hookline.ingress.sources import Source
+from hookline.payloads import Payloads
 from hookline.store import deliveries, feed, inbox
 from hookline.store.database import Database
 from hookline.store.delivery import Status
 from hookline.store.inbox import Filter
 from hookline.web import answers
+from hookline.web.access import Principal, sees
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.faults import Fault
@@ -93,12 +96,19 @@ class Inbox:
             found = await inbox.listed(connection, query.wanted(), before=query.cursor, limit=query.limit)
         return answers.json(answers.found("deliveries", found))
 
-    async def feed(self, _: Request, query: FeedQuery) -> Response:
+    async def feed(self, request: Request, query: FeedQuery) -> Response:
         """`GET /api/deliveries/feed`: whole deliveries with their runs, the oldest first.
 
         `next` is what to ask for `after` these; each delivery is told once, also one that is committed late. The first
         time it begins at `since`, or else now. It is answered as soon as there is one, or after `wait` seconds.
+        What is redacted, an admin is told all the same: bodies are as they were signed.
         """
+        if self._database.payloads.sealing and not sees(request):
+            raise Problem(
+                Fault.ROLE_TOO_LOW, "the feed is of whole deliveries, which rest encrypted: who asks may not see them"
+            )
+        principal: Principal = request.scope["principal"]
+        hide = None if principal.may("admin") else self._database.payloads
         wanted = query.wanted()
         deadline = monotonic() + query.wait
         patience = max(deadline, monotonic() + _LOOKING)
@@ -113,7 +123,7 @@ class Inbox:
                 runs = await feed.started(connection, [row["id"] for row in rows])
             left = (patience if is_more else deadline) - monotonic()
             if rows or left <= 0:
-                told = [_whole(row, runs[row["id"]]) for row in rows]
+                told = [_whole(row, runs[row["id"]], hide) for row in rows]
                 return answers.json({"deliveries": told, "next": str(after)})
             if not is_more:
                 await asyncio.sleep(min(left, _LOOK_EVERY))  # a hint would tell of other things as well
@@ -124,7 +134,7 @@ class Inbox:
         The body is a text, or else under `body_base64`; credentials among the headers were not kept.
         """
         id_ = parameters.id_(request, "delivery")
-        async with self._database.reading() as connection:
+        async with self._database.reading(payloads=sees(request)) as connection:
             found = await inbox.delivery(connection, id_)
         if found is None:
             raise Problem(Fault.UNKNOWN_DELIVERY, "there is no such delivery")
@@ -139,7 +149,7 @@ class Inbox:
         A quarantined one is tried again; of another a new delivery is made, which starts new runs.
         """
         id_ = parameters.id_(request, "delivery")
-        async with self._database.reading() as connection:
+        async with self._database.session() as connection:
             kept = await deliveries.kept(connection, id_)
         if kept is None:
             raise Problem(Fault.UNKNOWN_DELIVERY, "there is no such delivery")
@@ -150,7 +160,10 @@ class Inbox:
                 f"source {kept['source']} is not configured, so nothing knows how to read the delivery",
             )
         if body.dry_run:
-            return answers.json(await self._rehearsed(source, kept))
+            told = await self._rehearsed(source, kept)
+            if self._database.payloads.sealing and not sees(request):  # both may quote what is encrypted
+                told |= {"reason": None, "bindings": []}
+            return answers.json(told)
         receipt = await self._intake.replay(source, kept, body.id or codec.uuid7())
         told = {"delivery": receipt.delivery, "status": receipt.status, "reason": receipt.reason, "runs": receipt.runs}
         return answers.json(told, 202)
@@ -181,14 +194,20 @@ def _no_cursor() -> Problem:
     return Problem(Fault.INVALID_PARAMETER, "after is the `next` of the page before")
 
 
-def _whole(row: asyncpg.Record, runs: Collection[asyncpg.Record]) -> dict[str, Any]:
-    """A delivery as it came, and the runs that its events have started, for whoever goes on with it."""
-    told = dict(row) | {name: answers.raw(row[name]) for name in ("headers", "bindings")}
+def _whole(row: asyncpg.Record, runs: Collection[dict[str, Any]], hide: Payloads | None) -> dict[str, Any]:
+    """A delivery as it came, and the runs that its events have started, for whoever goes on with it.
+
+    Args:
+        hide: by which what is redacted is hidden; `None` for those who are told all.
+    """
+    check_open(row["body"], row["headers"], row["bindings"], *(each["input"] for each in runs))
+
+    def json(stored: bytes | None) -> msgspec.Raw | None:
+        return answers.raw(stored if hide is None or stored is None else hide.redacted_json(stored))
+
+    told = dict(row) | {name: json(row[name]) for name in ("headers", "bindings")}
+    body = told.pop("body")
     return told | {
-        "body_base64": told.pop("body"),
-        "runs": [
-            {name: value for name, value in each.items() if name != "delivery_id"}
-            | {"input": answers.raw(each["input"])}
-            for each in runs
-        ],
+        "body_base64": body if hide is None else hide.redacted_body(body),
+        "runs": [each | {"input": json(each["input"])} for each in runs],
     }

@@ -15,6 +15,7 @@ from hookline.store import search, views
 from hookline.store.database import Database
 from hookline.store.search import Wanted
 from hookline.web import answers
+from hookline.web.access import sees
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.api.shapes import State
@@ -66,7 +67,7 @@ class Runs:
 
     async def show(self, request: Request) -> Response:
         """`GET /api/runs/{id}`: a run with its data and its journal."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(payloads=sees(request)) as connection:
             found = await views.run(connection, run := parameters.id_(request, "run"))
         if found is None:
             raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
@@ -84,12 +85,12 @@ class Runs:
                 idempotency_key=body.idempotency_key,
             )
         )
-        return await as_it_stands(self._database, run, 201 if new else 200)
+        return await as_it_stands(self._database, request, run, 201 if new else 200)
 
 
-async def as_it_stands(database: Database, run: UUID, status: int) -> Response:
+async def as_it_stands(database: Database, request: Request, run: UUID, status: int) -> Response:
     """The run with its data, as an answer to whoever has just changed it."""
-    async with database.session() as connection:
+    async with database.reading(payloads=sees(request), now=True) as connection:
         found = await views.run(connection, run)
     if found is None:
         raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")

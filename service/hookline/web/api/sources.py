@@ -11,13 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline import telemetry
-from hookline.errors import ConfigurationError
+from hookline.errors import ConfigurationError, Unsealable
 from hookline.ingress.parser import find
 from hookline.ingress.register import Entry, Register
 from hookline.ingress.schemes import Scheme, fingerprint
 from hookline.ingress.secrets import generated
 from hookline.ingress.sources import Source, check
-from hookline.sealing import Unsealable
 from hookline.source_settings import NAME, SourceSettings, read_options
 from hookline.store import sources
 from hookline.store.database import Connection, Database, transaction

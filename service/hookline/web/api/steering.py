@@ -15,6 +15,7 @@ from hookline.store import views
 from hookline.store.database import Database
 from hookline.store.states import TERMINAL
 from hookline.web import answers
+from hookline.web.access import sees
 from hookline.web.api import parameters
 from hookline.web.api.actions import Actions, Again, Completion, Fork, Signal
 from hookline.web.api.parameters import Text
@@ -57,17 +58,17 @@ class Steering:
     async def _control(self, request: Request, action: Literal["cancel", "pause", "resume"]) -> Response:
         run = parameters.id_(request, "run")
         was = await self._actions.control(action, run)
-        return await as_it_stands(self._database, run, 202 if was == "running" else 200)
+        return await as_it_stands(self._database, request, run, 202 if was == "running" else 200)
 
     async def retry(self, request: Request, body: Again) -> Response:
         """`POST /api/runs/{id}/retry`: a new run that goes on where this one failed, or behind it."""
         new = await self._actions.retry(parameters.id_(request, "run"), skip=body.skip)
-        return await as_it_stands(self._database, new, 201)
+        return await as_it_stands(self._database, request, new, 201)
 
     async def fork(self, request: Request, body: Fork) -> Response:
         """`POST /api/runs/{id}/fork`: a new run that begins with what this one had recorded before a call."""
         new = await self._actions.fork(parameters.id_(request, "run"), body)
-        return await as_it_stands(self._database, new, 201)
+        return await as_it_stands(self._database, request, new, 201)
 
     async def signal(self, request: Request, body: Signal) -> Response:
         """`POST /api/runs/{id}/signals`: 202 once it is held for the run; 409 if that has ended."""
@@ -96,13 +97,13 @@ class Steering:
         variable, _, value = (query.var or "").partition("=")
         deadline = monotonic() + query.timeout
         while True:
-            async with self._database.session() as connection:
+            async with self._database.reading(payloads=sees(request), now=True) as connection:
                 found = await views.state(connection, run)
                 seen = (await views.variables(connection, run)).get(variable) if variable else None
             if found is None:
                 raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")
             if found == query.state or found in TERMINAL or (seen is not None and _as_text(seen) == value):
-                return await as_it_stands(self._database, run, 200)
+                return await as_it_stands(self._database, request, run, 200)
             if monotonic() >= deadline:
                 raise Problem(Fault.NOT_YET, f"after {query.timeout:g} s run {run} is {found}")
             await asyncio.sleep(_LOOK_EVERY)
@@ -110,7 +111,7 @@ class Steering:
     async def debug(self, request: Request) -> Response:
         """`GET /api/runs/{id}/debug`: variables, what it waits for, what is held for it, why it is not running."""
         run = parameters.id_(request, "run")
-        async with self._database.session() as connection:
+        async with self._database.reading(payloads=sees(request), now=True) as connection:
             found = await views.run(connection, run)
             if found is None:
                 raise Problem(Fault.UNKNOWN_RUN, f"there is no run {run}")

@@ -17,7 +17,7 @@ from hookline.store.database import Database
 from hookline.store.search import Wanted
 from hookline.store.states import TERMINAL
 from hookline.web import answers, frames
-from hookline.web.access import Credential
+from hookline.web.access import Credential, sees
 from hookline.web.api import parameters
 from hookline.web.api.parameters import Text
 from hookline.web.api.shapes import State
@@ -80,7 +80,8 @@ class Streams:
         run = parameters.id_(request, "run")
         if request.headers.get("last-event-id") == END:
             return Response(status_code=204)  # which tells a browser not to ask again
-        return await _begun(request, self._one(run, request.scope["credential"], _last(request)))
+        by: Credential | None = request.scope["credential"]
+        return await _begun(request, self._one(run, by, _last(request), is_seeing=sees(request)))
 
     async def _all(
         self, wanted: Filter, by: Credential | None, after: int | None, *, shown: bool
@@ -97,10 +98,12 @@ class Streams:
                     yield frames.event("snapshot", content, at)
                 async with aclosing(self._told(wanted, by, at)) as each:
                     async for told, reached in each:
-                        for piece in frames.pieces(told, reached):
+                        for piece in frames.pieces(told, reached, sees=False):
                             yield piece
 
-    async def _one(self, run: UUID, by: Credential | None, after: int | None) -> AsyncGenerator[bytes]:
+    async def _one(
+        self, run: UUID, by: Credential | None, after: int | None, *, is_seeing: bool
+    ) -> AsyncGenerator[bytes]:
         async with self._database.session() as connection:
             found = await events.of_run(connection, run)
         if found is None:
@@ -117,7 +120,7 @@ class Streams:
             with suppress(Unavailable, events.Lost):
                 async with aclosing(self._told(Filter(OF_RUN, run), by, at)) as each:
                     async for told, reached in each:
-                        for piece in frames.pieces(told, reached):
+                        for piece in frames.pieces(told, reached, sees=is_seeing):
                             yield piece
                         if told and told[-1].state in TERMINAL:
                             yield _end(run, told[-1].state)

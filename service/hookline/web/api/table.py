@@ -18,6 +18,7 @@ from hookline.web.api.definitions import TYPES, Definitions
 from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
 from hookline.web.api.overview import Overview
+from hookline.web.api.resealing import Resealing
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
 from hookline.web.api.shapes import (
@@ -53,6 +54,7 @@ FORKED = (*FORBIDDEN, Fault.INVALID_INPUT)
 RESUMED = (Fault.INVALID_PARAMETER,)
 CALLBACK = (Fault.COMPLETED_ALREADY, Fault.CALLBACK_CLOSED)
 KEPT = (Fault.INVALID_PARAMETER, Fault.SOURCE_FIXED, Fault.NO_ENCRYPTION_KEY)
+RESEALED = (Fault.NO_ENCRYPTION_KEY, Fault.INVALID_INPUT)
 ROTATED = (*KEPT, Fault.SOURCE_UNUSABLE, Fault.SOURCE_UNSIGNED, Fault.TOO_MANY_SECRETS)
 
 
@@ -112,6 +114,7 @@ def table(
         Endpoint("PUT /sources/{name}", "admin", sources.put, Any, (200, 201), (*KEPT, *CHANGED)),
         Endpoint("DELETE /sources/{name}", "admin", sources.delete, Any, refuses=KEPT),
         Endpoint("POST /sources/{name}/rotate", "admin", sources.rotate, Any, refuses=ROTATED),
+        Endpoint("POST /reseal", "admin", Resealing(database).go_on, Any, refuses=RESEALED),
         Endpoint("GET /connectors", "viewer", listings.connectors),
         Endpoint("GET /workers", "viewer", listings.workers),
         Endpoint("GET /deliveries", "viewer", inbox.list),

@@ -17,6 +17,7 @@ from hookline.store import excerpts, inbox
 from hookline.store.database import Database
 from hookline.store.delivery import Status
 from hookline.store.inbox import Filter
+from hookline.web.access import sees
 from hookline.web.api import parameters
 from hookline.web.dashboard import asked, pretty
 from hookline.web.dashboard.render import as_page, page
@@ -25,6 +26,8 @@ from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 STATUSES: tuple[Status, ...] = ("accepted", "ignored", "quarantined", "conflict")
+
+WITHHELD = "[encrypted]"
 
 SAID = ("source", "type", "subject", "key")
 
@@ -66,8 +69,9 @@ class DeliveryPages:
     @as_page
     async def show(self, request: Request) -> Response:
         """`GET /deliveries/{id}`."""
-        row, started, before = await self._read(parameters.id_(request, "delivery"))
+        row, started, before = await self._read(request, parameters.id_(request, "delivery"))
         headers = _headers(row)
+        is_withheld = _list(row["headers"]) is None
         return page(
             request,
             "delivery.html",
@@ -75,11 +79,12 @@ class DeliveryPages:
             started=started,
             before=before,
             headers=headers,
+            is_withheld=is_withheld,
             body=pretty.shown(row["body"], most=excerpts.MOST),
-            bindings=_json(row["bindings"]) or [],
-            events=_json(row["events"]) or [],
+            bindings=_list(row["bindings"]) or [],
+            events=_list(row["events"]) or [],
             curl=pretty.curl(f"{self._url}/webhooks/{row['source']}", headers, row["body"])
-            if row["size"] < excerpts.MOST
+            if row["size"] < excerpts.MOST and not is_withheld
             else None,
             is_configured=row["source"] in await self._register.known(),
         )
@@ -90,7 +95,7 @@ class DeliveryPages:
         rows = []
         for name in ("a", "b"):
             try:
-                rows.append((await self._read(UUID((asked.text(request, name) or "").strip())))[0])
+                rows.append((await self._read(request, UUID((asked.text(request, name) or "").strip())))[0])
             except ValueError:
                 raise Problem(Fault.INVALID_PARAMETER, "give the ids of two deliveries") from None
         texts = [
@@ -110,9 +115,11 @@ class DeliveryPages:
             is_cut=any(body is not None and body.cut for _, body in texts),
         )
 
-    async def _read(self, id_: UUID) -> tuple[asyncpg.Record, Sequence[asyncpg.Record], asyncpg.Record | None]:
+    async def _read(
+        self, request: Request, id_: UUID
+    ) -> tuple[asyncpg.Record, Sequence[asyncpg.Record], asyncpg.Record | None]:
         """The delivery, the runs that it started, and the one before it of the same source and type."""
-        async with self._database.reading() as connection:
+        async with self._database.reading(payloads=sees(request)) as connection:
             found = await excerpts.delivery(connection, id_)
             if found is None:
                 raise Problem(Fault.UNKNOWN_DELIVERY, f"there is no delivery {id_}")
@@ -123,8 +130,11 @@ class DeliveryPages:
 
 
 def _headers(row: asyncpg.Record) -> list[tuple[str, str]]:
-    return [(str(name), str(value)) for name, value in _json(row["headers"]) or []]
+    headers = _list(row["headers"])
+    return [(str(name), str(value)) for name, value in headers] if headers is not None else [("", WITHHELD)]
 
 
-def _json(stored: bytes | None) -> Any:
-    return None if stored is None else msgspec.json.decode(stored)
+def _list(stored: bytes | None) -> list[Any] | None:
+    """A list that is stored; `None` of what is withheld."""
+    told = [] if stored is None else msgspec.json.decode(stored)
+    return told if isinstance(told, list) else None

@@ -20,6 +20,7 @@ from hookline.store.database import Database
 from hookline.store.search import Wanted
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
+from hookline.web.access import sees
 from hookline.web.api import parameters
 from hookline.web.dashboard import asked, graph, pretty
 from hookline.web.dashboard.render import as_page, page
@@ -88,7 +89,7 @@ class RunPages:
     async def show(self, request: Request) -> Response:
         """`GET /runs/{id}`."""
         id_ = parameters.id_(request, "run")
-        async with self._database.reading() as connection:
+        async with self._database.reading(payloads=sees(request)) as connection:
             found = await excerpts.run(connection, id_)
             if found is None:
                 raise Problem(Fault.UNKNOWN_RUN, f"there is no run {id_}")
@@ -118,7 +119,7 @@ class RunPages:
             variables={name: pretty.shown(value, most=excerpts.LITTLE) for name, value in variables.items()},
             origin=origin,
             bindings=_bindings(origin, run),
-            event=None if run["event"] is None else msgspec.json.decode(run["event"]),
+            event=_envelope(run["event"]),
             input=pretty.shown(run["body"] if run["input"] is None else run["input"], most=excerpts.MOST),
             output=pretty.shown(run["output"], most=excerpts.MOST),
             error=failure(run["error"]),
@@ -193,7 +194,7 @@ def _children(journal: Sequence[asyncpg.Record]) -> dict[str, UUID]:
             and (each["kind"] == "start" or each["state"] == "waiting")
         ):
             try:
-                found[each["key"]] = UUID(each["output"].strip('"'))
+                found[each["key"]] = UUID(each["output"].decode().strip('"'))
             except ValueError:
                 continue
     return found
@@ -202,7 +203,14 @@ def _children(journal: Sequence[asyncpg.Record]) -> dict[str, UUID]:
 def _bindings(origin: asyncpg.Record | None, run: asyncpg.Record) -> list[dict[str, Any]]:
     if origin is None or origin["bindings"] is None:
         return []
-    return [each for each in msgspec.json.decode(origin["bindings"]) if each["job"] == run["job"]]
+    bindings = msgspec.json.decode(origin["bindings"])
+    return [each for each in bindings if each["job"] == run["job"]] if isinstance(bindings, list) else []
+
+
+def _envelope(stored: bytes | None) -> dict[str, Any] | None:
+    """The event that started a run, unless it is withheld."""
+    told = None if stored is None else msgspec.json.decode(stored)
+    return told if isinstance(told, dict) else None
 
 
 def _asked(wait: asyncpg.Record) -> dict[str, Any]:
