@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,12 +20,17 @@ import structlog
 from hookline.errors import ConfigurationError
 from hookline.settings import HIDDEN, Settings
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
 SECRETIVE = ("authorization", "cookie", "password", "secret", "signature", "token", "body")
 """Words in a key whose value never reaches a log."""
 
+CALL = "outbound.call"
+"""What the line of a request to others, or of a program, says; its fields are `method`, `url`, `status`, `ms` ..."""
+
+Keep = Callable[[str, str, Mapping[str, Any]], None]
+"""Keeps a line: its level, what it says, and its fields."""
+
 _ids: ContextVar[Mapping[str, object]] = ContextVar("hookline_ids", default=MappingProxyType({}))
+_keep: ContextVar[Keep | None] = ContextVar("hookline_keep", default=None)
 
 
 @contextmanager
@@ -37,10 +43,27 @@ def bound(**ids: object) -> Iterator[None]:
         _ids.reset(before)
 
 
+def id_bound(name: str) -> object:
+    """The id that is put on every line as `name` here; `None` if there is none."""
+    return _ids.get().get(name)
+
+
+@contextmanager
+def kept_by(keep: Keep) -> Iterator[None]:
+    """Have `keep` told of every line that is logged within the block, by structlog or by `logging`, in this task, in
+    those it starts and in the threads that are handed its context."""
+    before = _keep.set(keep)
+    try:
+        yield
+    finally:
+        _keep.reset(before)
+
+
 def configure(settings: Settings) -> None:
     """Log and measure as `settings` say; raises `ConfigurationError` if metrics have nowhere to go."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
+        _tell_keeper,
         _add_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -78,6 +101,43 @@ def configure(settings: Settings) -> None:
     _sink = _Sink.open(settings)
 
 
+def _tell_keeper(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (keep := _keep.get()) is not None:
+        fields = {name: value for name, value in event.items() if name not in _NO_FIELDS and name[:1] != "_"}
+        if (error := _error_of(event.get("exc_info"))) is not None:
+            fields["error"] = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
+        keep({"warn": "warning", "exception": "error"}.get(level, level), str(event.get("event")), fields)
+    return event
+
+
+_NO_FIELDS, _LONGEST_TRACEBACK = ("event", "level", "timestamp", "exc_info", "stack_info"), 2000
+
+
+def _error_of(told: object) -> BaseException | None:
+    """The exception of a line, however it was told."""
+    found = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told
+    return found if isinstance(found, BaseException) else None
+
+
+def hidden(value: Any, longest: int) -> Any:
+    """`value`, JSON builtins, with what looks secret hidden, ids as text, and each text cut to `longest` characters."""
+    if isinstance(value, Mapping):
+        return {
+            str(name)[:longest]: HIDDEN if _is_secretive(name) else hidden(each, longest)
+            for name, each in value.items()
+            if each is not None
+        }
+    if isinstance(value, list | tuple):
+        return [hidden(each, longest) for each in value]
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[:longest]}… and {len(value) - longest} more"
+    return value
+
+
+def _is_secretive(name: object) -> bool:
+    return isinstance(name, str) and any(word in name.lower() for word in SECRETIVE)
+
+
 def _add_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in _ids.get().items():
         if value is not None:
@@ -90,12 +150,16 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
     for name, value in list(event.items()):
         if value is None:
             del event[name]
-        elif any(word in name.lower() for word in SECRETIVE):
+        elif _is_secretive(name):
             event[name] = HIDDEN
         elif isinstance(value, UUID):
             event[name] = str(value)
     return event
 
+
+log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+    None, processors=[_tell_keeper, *structlog.get_config()["processors"]]
+)
 
 _as_data = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # which hold secrets and bodies

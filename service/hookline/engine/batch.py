@@ -10,10 +10,11 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from hookline import codec
-from hookline.store import control, correlation, finishes, journal, runs, scopes, signals, waits
+from hookline.store import control, correlation, finishes, journal, logs, runs, scopes, signals, waits
 from hookline.store.database import Connection
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
+from hookline.store.logs import Line
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Want
 from hookline.store.waits import NewWait
@@ -23,6 +24,15 @@ T = TypeVar("T")
 
 class Nudge:
     """Nothing to write but the notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What runs have said, how many lines of each were dropped, and how many of each are kept at most."""
+
+    lines: list[Line]
+    dropped: dict[UUID, int]
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class Withdraw:
     child: UUID | None
 
 
-Item = Record | Finish | Want | Spawn | Send | Subscribe | Withdraw | Take | Nudge
+Item = Record | Finish | Want | Spawn | Send | Subscribe | Withdraw | Take | Nudge | Said
 
 
 class Batch:
@@ -80,7 +90,9 @@ class Batch:
         self._results: list[Any] = [None] * len(items)
 
     async def write(self) -> list[Any]:
-        if all(isinstance(each, Record | Take | Nudge) for each in self._items):
+        for each in self._only(Said):
+            await logs.write(self._connection, each.lines, each.dropped, each.most)
+        if all(isinstance(each, Record | Take | Nudge | Said) for each in self._items):
             await journal.write(self._connection, list(self._records.values()))
             return self._results
         given_up = self._only(Finish)

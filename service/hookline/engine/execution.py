@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from time import perf_counter
+from contextvars import ContextVar
 from typing import Any
 
 from msgspec.structs import replace
 
-from hookline import codec
+from hookline import codec, telemetry
 from hookline.engine import decide
 from hookline.engine.journal import Journal
+from hookline.engine.logbook import Logbook
 from hookline.engine.parking import Parking
 from hookline.engine.services import Services
 from hookline.engine.steps import Steps
@@ -41,6 +43,9 @@ from hookline.store.journal import Record
 
 Handler = Callable[[Any, Record | None], Awaitable[Any]]
 
+_LIVE: ContextVar[bool] = ContextVar("hookline_live", default=False)
+"""Whether this branch of a job has done something that was not recorded: what it says then is new."""
+
 
 class Execution:
     """Runs a job's function for one claim, doing each of its calls once."""
@@ -62,6 +67,7 @@ class Execution:
         self._parking = Parking(self._on_idle)
         self.steps = Steps(journal, self._parking, services.threads)
         self._waiting: Waits | None = None
+        self._logbook = Logbook(claim, services.ledger, lambda: self.clock, services.log_lines)
 
     async def run(self) -> Finish | None:
         """Call the job; returns how its run is to be given up, or `None` if nothing may be written of it."""
@@ -69,13 +75,15 @@ class Execution:
         self._closing = self._ended_already()
         timer = self._timer() if self._closing is None else None
         try:
-            finish = await self._outcome()
             if self._services.rehearsing:
-                return finish
-            if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
-                finish = await self._compensated(finish)
+                return await self._outcome()
+            with telemetry.kept_by(self._logbook.say):
+                finish = await self._outcome()
+                if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
+                    finish = await self._compensated(finish)
             return self._accompanied(finish)
         finally:
+            self._logbook.close()
             self._task = None
             self._parking.close()
             self._note_interrupt(GivenBack("this execution is over"))
@@ -114,7 +122,11 @@ class Execution:
     @property
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
-        return self._journal.is_replaying
+        return self._journal.is_replaying and not _LIVE.get()
+
+    def said_before(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """The job says what it has said before."""
+        self._logbook.pass_over(level, event, fields)
 
     def knows(self, path: str) -> bool:
         """Whether anything is recorded at `path` or under it."""
@@ -203,6 +215,8 @@ class Execution:
         except Exception as error:
             self._raised.append((error, call.key))
             raise
+        finally:
+            _LIVE.set(True)
         if self._services.always_replay:
             self.interrupt(GivenBack("replayed after each call"))
             await asyncio.sleep(0)  # where the cancellation arrives

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from hookline import telemetry
-from hookline.engine.batch import Batch, Item, Nudge, Send, Spawn, Subscribe, Take, Withdraw
+from hookline.engine.batch import Batch, Item, Nudge, Said, Send, Spawn, Subscribe, Take, Withdraw
+from hookline.engine.logbook import Logbook
 from hookline.store import claims, journal, workers
 from hookline.store.claims import Claim
 from hookline.store.commit import GroupCommit
@@ -24,7 +25,7 @@ Taken = list[tuple[Claim, list[Record]]]
 """Runs that were claimed, each with its journal."""
 
 NOTE_WITHIN = 0.5
-"""Seconds after which a note is committed though nothing else is."""
+"""Seconds after which a note, or what was said, is committed though nothing else is."""
 
 
 class Ledger:
@@ -34,6 +35,7 @@ class Ledger:
         worker: whose row fences every transaction.
         offers: the `job@version` that it claims.
         on_control: called, after each transaction, with the runs that somebody wants something of, and what.
+        log_lines: lines that are kept of what each run says.
     """
 
     def __init__(
@@ -42,12 +44,16 @@ class Ledger:
         worker: UUID,
         offers: Collection[str],
         on_control: Callable[[Sequence[Wanted]], None],
+        log_lines: int = 0,
     ) -> None:
         self._worker = worker
         self._offers = offers
         self._on_control = on_control
         self._notes: dict[tuple[UUID, str], Record] = {}
+        self._log_lines = log_lines
         self._nudging = False
+        self._loop = asyncio.get_running_loop()
+        self._heard: dict[Logbook, None] = {}
         self._commit: GroupCommit[Item, Any] = GroupCommit(database, self._write, name="engine")
 
     async def run(self) -> None:
@@ -58,55 +64,81 @@ class Ledger:
         """Have `record` ride along with the next commit, if what its call settles to does not come first."""
         self._notes[record.run, record.key] = record
         if not self._nudging:
+            self._nudge_later()
+
+    def hear(self, logbook: Logbook) -> None:
+        """Have what is in `logbook` ride along with the next commit; in whichever thread."""
+        self._heard[logbook] = None
+        if not self._nudging:
+            self._loop.call_soon_threadsafe(self._nudge_later)
+
+    def _nudge_later(self) -> None:
+        if not self._nudging:
             self._nudging = True
-            asyncio.get_running_loop().call_later(NOTE_WITHIN, self._nudge)
+            self._loop.call_later(NOTE_WITHIN, self._nudge)
 
     def _nudge(self) -> None:
         """Have a commit if none has taken the notes along, so that a step that takes long is seen to be running."""
         self._nudging = False
-        if self._notes:
-            self._commit.submit(Nudge()).add_done_callback(lambda done: done.cancelled() or done.exception())
+        if self._notes or self._heard:
+            self._submit(Nudge()).add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _submit(self, item: Item) -> asyncio.Future[Any]:
+        """Hand in `item`, behind what was said before it."""
+        if self._heard:
+            self._commit.submit(self._said()).add_done_callback(_tell_if_refused)
+        return self._commit.submit(item)
+
+    def _said(self) -> Said:
+        said = Said([], {}, self._log_lines)
+        while self._heard:
+            logbook, _ = self._heard.popitem()
+            lines, dropped = logbook.take()
+            said.lines.extend(lines)
+            if dropped:
+                said.dropped[logbook.run] = dropped
+        return said
 
     async def record(self, record: Record) -> None:
         """Commit a record."""
         self._notes.pop((record.run, record.key), None)
-        await self._commit.submit(record)
+        await self._submit(record)
 
     def publish(self, record: Record) -> asyncio.Future[None]:
         """Have `record` committed behind all that was handed in before, and no later than what comes after."""
-        return self._commit.submit(record)
+        return self._submit(record)
 
     async def finish(self, finish: Finish) -> None:
         """Commit how a run is given up."""
-        await self._commit.submit(finish)
+        await self._submit(finish)
 
     async def claim(self, limit: int, known: Callable[[], Collection[UUID]]) -> Taken:
         """Take up to `limit` due runs; `known` says which runs are in hand, should an answer have been lost."""
-        taken: Taken = await self._commit.submit(Take(limit, known))
+        taken: Taken = await self._submit(Take(limit, known))
         return taken
 
     async def collect(self, want: Want) -> Found:
         """Take what has come for a wait, and record that; if nothing has, record that it waits."""
         self._notes.pop((want.record.run, want.record.key), None)
-        found: Found = await self._commit.submit(want)
+        found: Found = await self._submit(want)
         return found
 
     async def subscribe(self, record: Record, wanted: Sequence[NewWait]) -> None:
         """Commit a wait for events, which looks back afterwards."""
-        await self._commit.submit(Subscribe(record, wanted))
+        await self._submit(Subscribe(record, wanted))
 
     async def withdraw(self, run: UUID, key: str, child: UUID | None = None) -> None:
         """Commit that a wait is over that nobody was given anything by."""
-        await self._commit.submit(Withdraw(run, key, child))
+        await self._submit(Withdraw(run, key, child))
 
     async def spawn(self, record: Record, run: NewRun) -> UUID:
         """Commit a child together with the record of it; returns its id, or that of the run that was there."""
-        child: UUID = await self._commit.submit(Spawn(record, run))
+        child: UUID = await self._submit(Spawn(record, run))
         return child
 
     async def send(self, record: Record, signal: NewSignal) -> Sent:
         """Commit a signal to another run together with the record of it, unless it is refused."""
-        sent: Sent = await self._commit.submit(Send(record, signal))
+        sent: Sent = await self._submit(Send(record, signal))
         return sent
 
     async def _write(self, connection: Connection, items: Sequence[Item], again: bool) -> list[Any]:
@@ -137,3 +169,8 @@ class Ledger:
         resumed = [claim.id for claim in taken if claim.number > 1 or claim.forked]
         journals = await journal.read(connection, resumed) if resumed else {}
         return [(claim, journals.get(claim.id, [])) for claim in taken]
+
+
+def _tell_if_refused(saying: asyncio.Future[None]) -> None:
+    if not saying.cancelled() and (error := saying.exception()) is not None:
+        telemetry.log.warning("log.refused", error=repr(error)[:500])

@@ -87,7 +87,8 @@ class Steps:
             pause = call.step.retry.pause(attempt)
             self._journal.note(call, "retrying", attempt, error=described, output=_told(checkpoint), pause=pause)
             self._measure(call, began, "retried")
-            telemetry.log.info("step.retried", step=call.key, attempt=attempt, error=decide.summary(error))
+            with telemetry.bound(step=call.key):
+                telemetry.log.info("step.retried", attempt=attempt, error=decide.summary(error))
             await self._pause(call, pause)
             reconciling, attempt = False, attempt + 1
 

@@ -223,6 +223,9 @@ class Performer(Protocol):
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
 
+    def said_before(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """The job says what it has said before."""
+
     def knows(self, path: str) -> bool:
         """Whether anything is recorded at `path` or under it."""
 
