@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
@@ -119,7 +120,7 @@ def _error_of(told: object) -> BaseException | None:
     return found if isinstance(found, BaseException) else None
 
 
-def hidden(value: Any, longest: int) -> Any:
+def hidden(value: Any, longest: int = sys.maxsize) -> Any:
     """`value`, JSON builtins, with what looks secret hidden, ids as text, and each text cut to `longest` characters."""
     if isinstance(value, Mapping):
         return {
@@ -154,6 +155,8 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
             event[name] = HIDDEN
         elif isinstance(value, UUID):
             event[name] = str(value)
+        elif isinstance(value, Mapping | list | tuple) and name[:1] != "_":
+            event[name] = hidden(value)
     return event
 
 
@@ -167,7 +170,10 @@ _as_data = structlog.processors.ExceptionRenderer(
 
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+    try:
+        return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+    except (UnicodeEncodeError, TypeError):  # half of a character, or a key that is no text
+        return json.dumps({str(name): value for name, value in event.items()}, default=repr, skipkeys=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ ROLE = {
     "PUT /sources/{name}": "admin", "DELETE /sources/{name}": "admin", "POST /sources/{name}/rotate": "admin",
     "POST /sources/reseal": "admin", "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin",
     "GET /audit": "admin", "GET /me": "viewer", "GET /deliveries/feed": "viewer", "GET /stream": "viewer",
-    "GET /runs/{id}/stream": "viewer",
+    "GET /runs/{id}/stream": "viewer", "GET /runs/{id}/logs": "viewer",
 }  # fmt: skip
 """What each route asks for, said a second time: whoever changes it changes it here, too."""
 

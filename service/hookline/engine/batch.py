@@ -34,6 +34,9 @@ class Said:
     dropped: dict[UUID, int]
     most: int
 
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.dropped)
+
 
 @dataclass(frozen=True, slots=True)
 class Take:
@@ -80,8 +83,10 @@ class Batch:
         worker: UUID,
         items: Sequence[Item],
         notes: dict[tuple[UUID, str], Record],
+        said: Said | None,
         again: bool,
     ) -> None:
+        self._said = said
         self._again = again
         self._connection = connection
         self._worker = worker
@@ -90,8 +95,9 @@ class Batch:
         self._results: list[Any] = [None] * len(items)
 
     async def write(self) -> list[Any]:
-        for each in self._only(Said):
-            await logs.write(self._connection, each.lines, each.dropped, each.most)
+        for said in (self._said, *self._only(Said)):
+            if said is not None:
+                await logs.write(self._connection, said.lines, said.dropped, said.most)
         if all(isinstance(each, Record | Take | Nudge | Said) for each in self._items):
             await journal.write(self._connection, list(self._records.values()))
             return self._results

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from time import perf_counter
 from contextvars import ContextVar
+from time import perf_counter
 from typing import Any
 
 from msgspec.structs import replace

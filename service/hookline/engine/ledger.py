@@ -54,6 +54,7 @@ class Ledger:
         self._nudging = False
         self._loop = asyncio.get_running_loop()
         self._heard: dict[Logbook, None] = {}
+        self._unsaid = Said([], {}, log_lines)
         self._commit: GroupCommit[Item, Any] = GroupCommit(database, self._write, name="engine")
 
     async def run(self) -> None:
@@ -81,79 +82,78 @@ class Ledger:
         """Have a commit if none has taken the notes along, so that a step that takes long is seen to be running."""
         self._nudging = False
         if self._notes or self._heard:
-            self._submit(Nudge()).add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._commit.submit(Nudge()).add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _submit(self, item: Item) -> asyncio.Future[Any]:
-        """Hand in `item`, behind what was said before it."""
-        if self._heard:
-            self._commit.submit(self._said()).add_done_callback(_tell_if_refused)
-        return self._commit.submit(item)
-
-    def _said(self) -> Said:
-        said = Said([], {}, self._log_lines)
+    def _all_said(self) -> Said:
+        """What was said and is not committed yet."""
+        said, self._unsaid = self._unsaid, Said([], {}, self._log_lines)
         while self._heard:
             logbook, _ = self._heard.popitem()
             lines, dropped = logbook.take()
             said.lines.extend(lines)
             if dropped:
-                said.dropped[logbook.run] = dropped
+                said.dropped[logbook.run] = said.dropped.get(logbook.run, 0) + dropped
         return said
 
     async def record(self, record: Record) -> None:
         """Commit a record."""
         self._notes.pop((record.run, record.key), None)
-        await self._submit(record)
+        await self._commit.submit(record)
 
     def publish(self, record: Record) -> asyncio.Future[None]:
         """Have `record` committed behind all that was handed in before, and no later than what comes after."""
-        return self._submit(record)
+        return self._commit.submit(record)
 
     async def finish(self, finish: Finish) -> None:
         """Commit how a run is given up."""
-        await self._submit(finish)
+        await self._commit.submit(finish)
 
     async def claim(self, limit: int, known: Callable[[], Collection[UUID]]) -> Taken:
         """Take up to `limit` due runs; `known` says which runs are in hand, should an answer have been lost."""
-        taken: Taken = await self._submit(Take(limit, known))
+        taken: Taken = await self._commit.submit(Take(limit, known))
         return taken
 
     async def collect(self, want: Want) -> Found:
         """Take what has come for a wait, and record that; if nothing has, record that it waits."""
         self._notes.pop((want.record.run, want.record.key), None)
-        found: Found = await self._submit(want)
+        found: Found = await self._commit.submit(want)
         return found
 
     async def subscribe(self, record: Record, wanted: Sequence[NewWait]) -> None:
         """Commit a wait for events, which looks back afterwards."""
-        await self._submit(Subscribe(record, wanted))
+        await self._commit.submit(Subscribe(record, wanted))
 
     async def withdraw(self, run: UUID, key: str, child: UUID | None = None) -> None:
         """Commit that a wait is over that nobody was given anything by."""
-        await self._submit(Withdraw(run, key, child))
+        await self._commit.submit(Withdraw(run, key, child))
 
     async def spawn(self, record: Record, run: NewRun) -> UUID:
         """Commit a child together with the record of it; returns its id, or that of the run that was there."""
-        child: UUID = await self._submit(Spawn(record, run))
+        child: UUID = await self._commit.submit(Spawn(record, run))
         return child
 
     async def send(self, record: Record, signal: NewSignal) -> Sent:
         """Commit a signal to another run together with the record of it, unless it is refused."""
-        sent: Sent = await self._submit(Send(record, signal))
+        sent: Sent = await self._commit.submit(Send(record, signal))
         return sent
 
     async def _write(self, connection: Connection, items: Sequence[Item], again: bool) -> list[Any]:
         notes, self._notes = self._notes, {}
+        said = self._all_said() if self._heard or self._unsaid else None
         try:
             async with transaction(connection):
                 controlled = await workers.fence(connection, self._worker)
-                results = await Batch(connection, self._worker, items, notes, again).write()
+                results = await Batch(connection, self._worker, items, notes, said, again).write()
                 for index, each in enumerate(items):
                     if isinstance(each, Take):
                         results[index] = await self._take(connection, each, again)
         except REFUSED:
+            if said is not None:
+                self._commit.submit(said).add_done_callback(_tell_if_refused)
             raise  # if it was for a note, that is gone: no outcome waits for one
         except AWAY:
             self._notes = notes | self._notes
+            self._unsaid = said or self._unsaid
             raise
         if controlled:
             self._on_control(controlled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
@@ -72,7 +72,7 @@ async def write(connection: Connection, lines: Sequence[Line], dropped: Mapping[
     `most` lines; should an answer of Postgres be lost, what is dropped then may be counted twice.
     """
     resumed = list({each.run for each in lines if each.claim > 1})
-    left = {run: most for run in resumed}
+    left = dict.fromkeys(resumed, most)
     if resumed:
         left |= {row["run_id"]: most - row["count"] for row in await connection.fetch(COUNT, resumed)}
     kept, over = list[Line](), Counter(dropped)
@@ -124,6 +124,30 @@ async def of_run(
         step: a step's key, or a path that steps are under.
         after: claim and number of the last line of the page before.
     """
+    rows, values = _fitting(run, level, step, kind)
+    values += after
+    return await connection.fetch(
+        f"{rows} and (claim, number) > (${len(values) - 1}, ${len(values)}) order by claim, number limit {int(limit)}",
+        *values,
+    )
+
+
+async def last_of_run(
+    connection: Connection,
+    run: UUID,
+    *,
+    level: int | None = None,
+    step: str | None = None,
+    kind: str | None = None,
+    limit: int = 200,
+) -> list[asyncpg.Record]:
+    """The last lines of `run` that fit, in the order in which they were said; what is asked is as of `of_run`."""
+    rows, values = _fitting(run, level, step, kind)
+    return (await connection.fetch(f"{rows} order by claim desc, number desc limit {int(limit)}", *values))[::-1]
+
+
+def _fitting(run: UUID, level: int | None, step: str | None, kind: str | None) -> tuple[str, list[Any]]:
+    """The rows of lines that fit, of which a run has so few that they are sorted when they are asked for."""
     clause, values = where(
         {
             "run_id = {}": run,
@@ -132,34 +156,7 @@ async def of_run(
             "(step = {0} or starts_with(step, {0} || '/'))": step,
         }
     )
-    values += [after[0], after[1]]
-    return await connection.fetch(
-        f"select {_LINE} from hookline.run_logs{clause} and key <> {DROPPED} "  # noqa: S608 - of constants
-        f"and (claim, number) > (${len(values) - 1}, ${len(values)}) order by claim, number limit {int(limit)}",
-        *values,
-    )
-
-
-LAST = f"""
-select * from (
-    select {_LINE} from hookline.run_logs where run_id = $1 and key <> {DROPPED} and level >= $2
-     order by claim desc, number desc limit $3
- ) as last order by claim, number
-"""  # noqa: S608 - constants
-
-CALLS = f"""
-select {_LINE} from hookline.run_logs where run_id = $1 and kind = 'call' order by claim desc, number desc limit $2
-"""  # noqa: S608 - a constant
-
-
-async def last_of_run(connection: Connection, run: UUID, least: int, most: int) -> list[asyncpg.Record]:
-    """The last lines of `run`, up to `most`, of the level `least` or above, in the order in which they were said."""
-    return await connection.fetch(LAST, run, least, most)
-
-
-async def calls_of_run(connection: Connection, run: UUID, most: int) -> list[asyncpg.Record]:
-    """The last requests that `run` has made to others, up to `most`, the newest first."""
-    return await connection.fetch(CALLS, run, most)
+    return f"select {_LINE} from hookline.run_logs{clause} and key <> {DROPPED}", values  # noqa: S608 - of constants
 
 
 DROPPED_OF = f"select number from hookline.run_logs where run_id = $1 and key = {DROPPED}"  # noqa: S608 - a constant

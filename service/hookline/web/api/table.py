@@ -17,6 +17,7 @@ from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import Definitions
 from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
+from hookline.web.api.logs import Logs
 from hookline.web.api.runs import Runs
 from hookline.web.api.schedules import Schedules
 from hookline.web.api.shapes import (
@@ -26,6 +27,7 @@ from hookline.web.api.shapes import (
     DebuggedRun,
     Graph,
     JobList,
+    LogPage,
     NewToken,
     RunPage,
     RunWithData,
@@ -56,6 +58,7 @@ def table(
 ) -> Sequence[Endpoint]:
     """Every endpoint of the API; of two that fit a path the first one answers."""
     runs = Runs(database, intake)
+    logs = Logs(database)
     actions = Actions(database, intake, app.latest)
     steering = Steering(database, actions)
     bulk = Bulk(database, actions)
@@ -74,6 +77,7 @@ def table(
         Endpoint("GET /runs/{id}", "viewer", runs.show, RunWithData),
         Endpoint("POST /runs/{action}", "operator", bulk.post),
         Endpoint("GET /runs/{id}/await", "viewer", steering.await_, RunWithData, (200,), (408,)),
+        Endpoint("GET /runs/{id}/logs", "viewer", logs.list, LogPage),
         Endpoint("GET /runs/{id}/debug", "viewer", steering.debug, DebuggedRun),
         Endpoint("DELETE /runs/{id}/data", "admin", steering.delete_data, DataDeleted, (200, 202), (409,)),
         Endpoint("POST /runs/{id}/retry", "operator", steering.retry, RunWithData, (201,), (409,)),

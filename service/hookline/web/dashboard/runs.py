@@ -15,11 +15,12 @@ from starlette.responses import RedirectResponse, Response
 from hookline.app import App
 from hookline.ingress.register import Register
 from hookline.jobs.diagram import of_runs
-from hookline.store import excerpts, search, views
-from hookline.store.database import Database
+from hookline.store import excerpts, logs, search, views
+from hookline.store.database import Connection, Database
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
 from hookline.web.api import parameters
+from hookline.web.api.logs import line
 from hookline.web.dashboard import asked, graph, pretty
 from hookline.web.dashboard.render import as_page, page
 from hookline.web.dashboard.timeline import timeline
@@ -28,6 +29,9 @@ from hookline.web.problems import Problem
 WITHIN = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1),
           "7d": timedelta(days=7), "30d": timedelta(days=30)}  # fmt: skip
 """How far back a list may be asked to go."""
+
+SHOWN_LINES = 300
+"""Lines of a log that a page shows, the last ones."""
 
 BULK = {"cancel": "Cancel", "pause": "Pause", "resume": "Resume", "retry": "Retry"}
 
@@ -94,6 +98,8 @@ class RunPages:
             insight = await views.insight(connection, run)
             variables = await views.variables(connection, id_)
             origin = await excerpts.origin(connection, run["delivery"]) if run["delivery"] else None
+            log = await said(connection, request, id_)
+            calls = await logs.last_of_run(connection, id_, kind="call", limit=9)
             related = await excerpts.names(connection, _related(run, journal, insight))
         job = self._app.offers.get(f"{run['job']}@{run['version']}") or self._app.latest.get(run["job"])
         keys = [
@@ -113,6 +119,8 @@ class RunPages:
             drawing=graph.drawing(diagram, states(diagram_states(run, journal, variables))),
             is_learnt=job is None or job.diagram is None,
             insight=insight,
+            log=log,
+            calls=[line(each) for each in reversed(calls)],
             variables={name: pretty.shown(value, most=excerpts.LITTLE) for name, value in variables.items()},
             origin=origin,
             bindings=_bindings(origin, run),
@@ -129,6 +137,25 @@ class RunPages:
                 each["key"].rpartition("/")[2].partition("#")[0] for each in insight.waits if each["kind"] == "signal"
             ],
         )
+
+
+async def said(connection: Connection, request: Request, run: UUID) -> dict[str, Any]:
+    """The last lines of `run` that fit `?level=&step=&said=`; raises `Problem` 422."""
+    level = asked.one_of(request, "level", ("", *logs.LEVELS)) or None
+    step = asked.text(request, "step") or None
+    kind = "call" if asked.one_of(request, "said", ("", "calls")) else None
+    least = logs.LEVELS[level] if level else None
+    rows = await logs.last_of_run(connection, run, level=least, step=step, kind=kind, limit=SHOWN_LINES)
+    return {
+        "lines": [line(each) for each in rows],
+        "is_cut": len(rows) == SHOWN_LINES,
+        "dropped": await logs.dropped(connection, run),
+        "levels": ("all", "info", "warning", "error"),
+        "level": level,
+        "step": step,
+        "kind": kind,
+        "is_filtered": any((level, step, kind)),
+    }
 
 
 def times(request: Request) -> tuple[datetime | None, datetime | None]:

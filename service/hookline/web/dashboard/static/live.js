@@ -4,6 +4,7 @@ import { retell } from "./times.js";
 
 const EVERY = 5000;
 const LEAST = 1000;
+const LIVELY = 2000;
 
 let asked = 0;
 let timer = null;
@@ -31,7 +32,8 @@ export async function refresh() {
   } finally {
     running = false;
     show();
-    if (how === "poll" || failed) later(EVERY);
+    if (document.querySelector("main [data-lively]")) later(LIVELY); // the stream does not tell what a run says
+    else if (how === "poll" || failed) later(EVERY);
   }
 }
 
