@@ -34,13 +34,17 @@ def list_(
     job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
     scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag; * in it stands for any text.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only about this, such as a repository.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only of webhooks of this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     url: UrlOption = None,
     token: TokenOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the newest runs."""
-    told = Client(url, token).get("/api/runs", job=job, scope=scope, state=state, limit=limit)
+    told = Client(url, token).get("/api/runs", job=job, scope=scope, state=state, tag=tag, subject=subject,
+                                   source=source, limit=limit)  # fmt: skip
     if json:
         typer.echo(as_json(told))
         return
@@ -48,8 +52,10 @@ def list_(
         Column("run", no_wrap=True),
         "job",
         "scope",
+        "about",
         "state",
         "created",
+        "tags",
         "reason",
         box=None,
         header_style="bold",
@@ -60,8 +66,10 @@ def list_(
             run["id"],
             run["job"],
             Text(run["scope"] or ""),
+            Text(run["subject"] or ""),
             _state(run["state"]),
             _when(run["created_at"]),
+            Text(" ".join(run["tags"] or ())),
             Text(run["reason"] or "", overflow="ellipsis", no_wrap=True),
         )
     Console().print(table)
@@ -135,7 +143,8 @@ def _told(line: dict[str, Any]) -> Text:
     error = str(fields.pop("error", None) or "")
     told = " ".join(f"{name}={value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
                     for name, value in fields.items())  # fmt: skip
-    who = "" if line["step"] is None else line["step"] + (f" try {line['attempt']}" if (line["attempt"] or 1) > 1 else "")
+    again = f" try {line['attempt']}" if (line["attempt"] or 1) > 1 else ""
+    who = "" if line["step"] is None else line["step"] + again
     return Text.assemble(
         (_when(line["at"]), "dim"), " ", (f"{line['level']:8}", LEVELS.get(line["level"], "")), " ",
         (f"{harmless(who)} " if who else "", "cyan"), harmless(line["event"]),

@@ -57,6 +57,12 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    record: Record
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribe:
     record: Record
     waits: Sequence[NewWait]
@@ -71,7 +77,7 @@ class Withdraw:
     child: UUID | None
 
 
-Item = Record | Finish | Want | Spawn | Send | Subscribe | Withdraw | Take | Nudge | Said
+Item = Record | Finish | Want | Spawn | Send | Tag | Subscribe | Withdraw | Take | Nudge | Said
 
 
 class Batch:
@@ -105,6 +111,7 @@ class Batch:
         await self._lock(given_up)
         await self._spawn()
         await self._send()
+        await self._tag()
         await self._collect()
         await self._subscribe()
         await self._withdraw()
@@ -132,7 +139,8 @@ class Batch:
             filled += await correlation.scopes(self._connection, followed)
         await scopes.lock(self._connection, [*finishes.left_by(given_up), *filled])
         parents = finishes.parents_of(given_up)
-        others = [each.signal.run for each in self._only(Send)] + [each.record.run for each in self._only(Want)]
+        others = [each.signal.run for each in self._only(Send)]
+        others += [each.record.run for each in self._items if isinstance(each, Want | Tag)]
         if parents or others or any(each.children for each in given_up):
             await signals.lock(self._connection, [*parents, *others, *(each.claim.id for each in given_up)])
 
@@ -150,6 +158,13 @@ class Batch:
             self._results[index] = sent
             if sent in ("sent", "repeated"):
                 self._record(each.record)
+
+    async def _tag(self) -> None:
+        tags: dict[UUID, set[str]] = {}
+        for each in self._only(Tag):
+            tags.setdefault(each.record.run, set()).update(each.tags)
+            self._record(each.record)
+        await runs.tag(self._connection, tags)
 
     async def _collect(self) -> None:
         wants = self._indexed(Want)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from hookline import telemetry
-from hookline.engine.batch import Batch, Item, Nudge, Said, Send, Spawn, Subscribe, Take, Withdraw
+from hookline.engine.batch import Batch, Item, Nudge, Said, Send, Spawn, Subscribe, Tag, Take, Withdraw
 from hookline.engine.logbook import Logbook
 from hookline.store import claims, journal, workers
 from hookline.store.claims import Claim
@@ -103,6 +103,10 @@ class Ledger:
     def publish(self, record: Record) -> asyncio.Future[None]:
         """Have `record` committed behind all that was handed in before, and no later than what comes after."""
         return self._commit.submit(record)
+
+    async def tag(self, record: Record, tags: tuple[str, ...]) -> None:
+        """Commit that a run has `tags`, together with the record of it."""
+        await self._commit.submit(Tag(record, tags))
 
     async def finish(self, finish: Finish) -> None:
         """Commit how a run is given up."""

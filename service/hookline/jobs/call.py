@@ -131,6 +131,7 @@ class Child(Call, frozen=True, kw_only=True):
     priority: int = 0
     delay: float = 0.0
     idempotency_key: str | None = None
+    tags: tuple[str, ...] = ()
     returns: Typed = ANYTHING
 
     @property
@@ -195,6 +196,17 @@ class Stream(Call, frozen=True, kw_only=True):
 
     def read(self, output: bytes) -> None:
         """Nothing: it is for those who watch."""
+
+
+class Tag(Call, frozen=True, kw_only=True):
+    """Give the run tags."""
+
+    kind: ClassVar[str] = "tag"
+
+    tags: tuple[str, ...]
+
+    def read(self, output: bytes) -> None:
+        """Nothing: they are for those who look for the run."""
 
 
 class Skip(Call, frozen=True, kw_only=True):

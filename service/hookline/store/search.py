@@ -9,6 +9,7 @@ planner might read all runs in the order of their ids until it has met enough of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -40,19 +41,36 @@ class Found(Struct, frozen=True):
     looked_at: datetime | None = None
 
 
+_INDEXES: tuple[tuple[str, ...], ...] = (
+    ("subject",), ("tag",), ("job", "correlation"), ("state",), ("job",), ("source",),
+)  # fmt: skip
+"""What there is an index of, behind which it has the id; the ones that fit the fewest runs, as a rule, first."""
+
+_CONDITIONS = {
+    name: "tags @> array[{}::text]" if name == "tag" else f"{name} = {{}}"
+    for name in ("job", "state", "scope", "correlation", "source", "subject", "tag")
+}
+
 _RUN = """
 id, job, version, scope, state, created_at, started_at, finished_at, due_at, delivery_id, parent_id, reason, attempt,
-correlation
+correlation, source, subject, tags
 """
+
+_TAGGED = "hookline.run_tags cross join lateral (select * from hookline.runs where id = run_id offset 0) as runs"
+"""The runs of a tag, each looked up by its id, whatever the planner thinks of it."""
 
 
 async def runs(
     connection: Connection,
     *,
+    columns: str = _RUN,
     job: str | None = None,
     state: str | None = None,
     scope: str | None = None,
+    correlation: str | None = None,
     source: str | None = None,
+    subject: str | None = None,
+    tag: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     before: UUID | None = None,
@@ -61,45 +79,62 @@ async def runs(
     """The newest runs that fit.
 
     Args:
-        source: of the delivery that started them.
+        source: of the delivery that started them, or what they descend from.
+        subject: what that is about, such as a repository.
+        tag: which they have; with `*` in it for any text, those that are looked at are compared with it.
         since: when they were created at the earliest; their ids tell.
         before: the last id of the page before.
     """
-    indexed = _INDEXED.get(state or "")
-    near = _near("job", indexed, job, since, until, before)
-    far = {
-        "job = {}": job if indexed else None,
-        "state = {}": None if indexed else state,
-        "scope = {}": scope,
-        "(select source from hookline.deliveries where deliveries.id = delivery_id) = {}": source,
-    }
-    order = "job desc, id desc" if job and not indexed else "id desc"
-    return await _page(connection, "hookline.runs", order, _RUN, "created_at", near, far, limit)
+    exact = None if tag is None or "*" in tag else tag
+    given = {"job": job, "state": state, "scope": scope, "correlation": correlation, "source": source,
+             "subject": subject, "tag": exact}  # fmt: skip
+    index = next((each for each in _INDEXES if all(_is_indexed(name, given[name]) for name in each)), ())
+    near = _between(index, given, since, until, before)
+    far = {condition: given[name] for name, condition in _CONDITIONS.items() if name not in index}
+    far["exists (select from unnest(tags) as tag where tag like {})"] = _pattern(tag)
+    is_tagged = "tag" in index
+    order = [name for name in index if name != "state"] + ["run_id" if is_tagged else "id"]
+    table = _TAGGED if is_tagged else "hookline.runs"
+    return await _page(connection, table, order, columns, "created_at", near, far, limit)
 
 
-def _near(
-    column: str,
-    indexed: str | None,
-    name: str | None,
+def _is_indexed(name: str, value: str | None) -> bool:
+    return value in _INDEXED if name == "state" else value is not None
+
+
+def _pattern(tag: str | None) -> str | None:
+    """What the texts are like that `tag` stands for, if it stands for several."""
+    if tag is None or "*" not in tag:
+        return None
+    return re.sub(r"([\\%_])", r"\\\1", tag).replace("*", "%")
+
+
+def _between(
+    index: Sequence[str],
+    given: Mapping[str, str | None],
     since: datetime | None,
     until: datetime | None,
     before: UUID | None,
 ) -> dict[str, Any]:
-    """The conditions that one index meets: what is `indexed`, or else whose `column` is `name`, between two ids."""
+    """The conditions that one index meets: what is `given` of its columns, and behind them an id between two others."""
     first = since and first_uuid7(since)
     behind = min((each for each in (before, until and first_uuid7(until)) if each), default=None)
-    if indexed is not None or name is None:
-        return {indexed or "true": True if indexed else None, "id >= {}": first, "id < {}": behind}
+    if index in ((), ("state",)):
+        state: dict[str, Any] = {_INDEXED[str(given["state"])]: True} if index else {}
+        return state | {"id >= {}": first, "id < {}": behind}
+    values = [given[name] for name in index]
+    row, marks = ", ".join((*index, "run_id" if "tag" in index else "id")), ", ".join("{}" for _ in (*index, ""))
     return {
-        f"({column}, id) >= ({{}}, {{}})": (name, first or UUID(int=0)),
-        f"({column}, id) < ({{}}, {{}})": (name, behind or UUID(int=2**128 - 1)),
+        f"({row}) >= ({marks})": (*values, first or UUID(int=0)),
+        f"({row}) < ({marks})": (*values, behind or UUID(int=2**128 - 1)),
+        f"{index[-1]} is not null": True,
     }
 
 
 async def _page(
     connection: Connection,
     table: str,
-    order: str,
+    ordered: Sequence[str],
     columns: str,
     moment: str,
     near: Mapping[str, Any],
@@ -107,12 +142,13 @@ async def _page(
     limit: int,
 ) -> Found:
     """A page of `table`: of the first rows that meet the conditions of `near`, those that also meet those of `far`."""
+    order = ", ".join(f"{each} desc" for each in ordered)
     values: list[Any] = []
     inner = _clause(near, values)
     given = len(values)
     outer = _clause(far, values)
     candidates = f"from {table}{inner} order by {order}"
-    looked = f"(select * {candidates} limit {SCAN}) as looked"
+    looked = f"(select * {candidates} limit {SCAN}) as runs"
     rows = await connection.fetch(
         f"select {columns} from {looked}{outer} order by {order} limit {limit + 1}",  # noqa: S608 - of constants
         *values,

@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from hookline.store.database import Connection
 
-_RUN = """
+COLUMNS = """
 runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
 runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as parent, runs.reason,
-runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation, runs.data_deletion
+runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation, runs.data_deletion,
+runs.source, runs.subject, runs.tags
 """
 
 
@@ -29,7 +30,7 @@ def where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return f" where {clause}" if clause else "", list(given.values())
 
 
-RUNS = f"select {_RUN} from hookline.runs"  # noqa: S608 - a constant
+RUNS = f"select {COLUMNS} from hookline.runs"  # noqa: S608 - a constant
 
 
 async def runs(
@@ -58,7 +59,7 @@ async def runs(
 
 
 RUN = f"""
-select {_RUN}, event, input, body, output, error
+select {COLUMNS}, event, input, body, output, error
   from hookline.runs
   join hookline.run_data on run_id = runs.id
   left join hookline.deliveries on deliveries.id = body_from
@@ -100,6 +101,9 @@ async def fitting(
     job: str | None,
     scope: str | None,
     state: str | None,
+    source: str | None,
+    subject: str | None,
+    tag: str | None,
     since: datetime | None,
     until: datetime | None,
     unfinished: bool | None,
@@ -112,6 +116,9 @@ async def fitting(
             "job = {}": job,
             "scope = {}": scope,
             "state = {}": state,
+            "source = {}": source,
+            "subject = {}": subject,
+            "id in (select run_id from hookline.run_tags where tag = {})": tag,
             "created_at >= {}": since,
             "created_at < {}": until,
             among + " and {}": True,

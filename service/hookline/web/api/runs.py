@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from hookline.events import Trigger
 from hookline.ingress.intake import Intake
-from hookline.store import views
+from hookline.store import search, views
 from hookline.store.database import Database
 from hookline.web import answers
 from hookline.web.api import parameters
-from hookline.web.api.parameters import Page, Text
+from hookline.web.api.parameters import Moment, Page, Text
 from hookline.web.api.shapes import State
 from hookline.web.problems import Problem
 
@@ -28,6 +28,7 @@ class StartRun(msgspec.Struct, forbid_unknown_fields=True):
     priority: int = 0
     delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     idempotency_key: str | None = None
+    tags: list[str] = []
 
 
 class RunsQuery(Page, kw_only=True):
@@ -37,6 +38,11 @@ class RunsQuery(Page, kw_only=True):
     scope: Text | None = None
     state: State | None = None
     correlation: Text | None = None
+    source: Text | None = None
+    subject: Text | None = None
+    tag: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class Runs:
@@ -47,18 +53,24 @@ class Runs:
         self._intake = intake
 
     async def list(self, _: Request, query: RunsQuery) -> Response:
-        """`GET /api/runs`: the newest first, without their data."""
+        """`GET /api/runs`: the newest first, without their data; a page that is not full may have a next one."""
         async with self._database.reading() as connection:
-            rows = await views.runs(
+            found = await search.runs(
                 connection,
+                columns=views.COLUMNS,
                 job=query.job,
                 scope=query.scope,
                 state=query.state,
                 correlation=query.correlation,
+                source=query.source,
+                subject=query.subject,
+                tag=query.tag,
+                since=query.since,
+                until=query.until,
                 before=query.cursor,
                 limit=query.limit,
             )
-        return answers.json(answers.page("runs", [dict(row) for row in rows], query.limit))
+        return answers.json({"runs": [dict(row) for row in found.rows], "next": found.next})
 
     async def show(self, request: Request) -> Response:
         """`GET /api/runs/{id}`: a run with its data and its journal."""
@@ -78,6 +90,7 @@ class Runs:
                 priority=body.priority,
                 delay=body.delay,
                 idempotency_key=body.idempotency_key,
+                tags=body.tags,
             )
         )
         return await as_it_stands(self._database, run, 201 if new else 200)

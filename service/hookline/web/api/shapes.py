@@ -44,6 +44,9 @@ class Run(TypedDict):
     superseded_by: UUID | None
     correlation: str | None
     data_deletion: str | None
+    source: str | None
+    subject: str | None
+    tags: list[str] | None
 
 
 class Recorded(TypedDict):

@@ -33,6 +33,8 @@ WITHIN = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelt
 SHOWN_LINES = 300
 """Lines of a log that a page shows, the last ones."""
 
+FILTERS = ("job", "scope", "source", "subject", "tag")
+
 BULK = {"cancel": "Cancel", "pause": "Pause", "resume": "Resume", "retry": "Retry"}
 
 
@@ -46,18 +48,27 @@ class RunPages:
 
     @as_page
     async def list(self, request: Request) -> Response:
-        """`GET /runs?job=&state=&scope=&source=&within=&since=&until=`."""
-        given = {name: asked.text(request, name) or None for name in ("job", "scope", "source")}
+        """`GET /runs?job=&state=&scope=&source=&subject=&tag=&within=&since=&until=`."""
+        given = {name: asked.text(request, name) or None for name in FILTERS}
         state = asked.one_of(request, "state", ("", *STATES)) or None
         since, until = times(request)
         paging = asked.page(request)
         async with self._database.reading() as connection:
             found = await search.runs(
-                connection, **given, state=state, since=since, until=until, before=paging.cursor, limit=paging.limit
+                connection,
+                job=given["job"],
+                scope=given["scope"],
+                source=given["source"],
+                subject=given["subject"],
+                tag=given["tag"],
+                state=state,
+                since=since,
+                until=until,
+                before=paging.cursor,
+                limit=paging.limit,
             )
             whence = await search.whence(connection, found.rows)
-        # what the API understands; it does not know of sources
-        bulk = {"job": given["job"], "scope": given["scope"], "state": state, "since": since, "until": until}
+        bulk = given | {"state": state, "since": since, "until": until}
         return page(
             request,
             "runs.html",
@@ -68,9 +79,9 @@ class RunPages:
             states=STATES,
             within=list(WITHIN),
             query=request.query_params,
-            filter=None if given["source"] else {name: each for name, each in bulk.items() if each is not None},
+            filter={name: each for name, each in bulk.items() if each is not None},
             bulk=BULK,
-            is_filtered=any(request.query_params.get(name) for name in ("job", "state", "scope", "source", "within")),
+            is_filtered=any(request.query_params.get(name) for name in (*FILTERS, "state", "within")),
         )
 
     @as_page
