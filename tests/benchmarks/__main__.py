@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, large, runs, streams, styles, waits, webhooks
+from tests.benchmarks import idle, large, logs, runs, streams, styles, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -29,6 +29,7 @@ BENCHMARKS = {
     "resume": waits.resumed_runs,
     "sleepers": waits.woken_sleepers,
     "streams": streams.watched,
+    "logs": logs.said,
     "styles": styles.ways_to_write,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +14,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 import structlog
-from tests.support import House, at_home
+from tests.support import House, at_home, on_site
 
-from hookline import App, Context, Fatal, telemetry
+from hookline import App, Context, Fatal, Retry, step, telemetry
 from hookline.codec import uuid7
+from hookline.jobs.graph import Graph
+from hookline.jobs.operators import Command, Post
 from hookline.settings import load
-from hookline.store import deletion, logs
+from hookline.store import deletion, logs, signals
+from hookline.store.signals import NewSignal
 
 pytestmark = pytest.mark.anyio
 
@@ -109,9 +113,6 @@ async def test_a_replay_says_nothing_twice(dsn: str) -> None:
 
 
 async def signal(house: House, run: UUID, name: str) -> None:
-    from hookline.store import signals
-    from hookline.store.signals import NewSignal
-
     async with house.database.session() as connection:
         await signals.send(connection, [NewSignal(uuid7(), run, name, b"null")])
 
@@ -181,8 +182,6 @@ async def test_each_try_of_a_step_speaks_for_itself(dsn: str) -> None:
         raise Fatal("no") if attempts.append(1) or len(attempts) == 2 else ValueError("not yet")  # type: ignore[func-returns-value]
 
     attempts: list[int] = []
-
-    from hookline import Retry, step
 
     @app.job()
     async def tries(ctx: Context, _: None) -> None:
@@ -319,3 +318,90 @@ async def test_a_run_that_says_nothing_writes_no_more_than_before(dsn: str) -> N
             await house.finish("silent")
     assert statements
     assert not [each for each in statements if "run_logs" in each and "delete" not in each]
+
+
+def calling(port: int) -> App:
+    app = App()
+    graph = Graph("asks")
+    graph.task(Post(f"http://mona:hunter2@127.0.0.1:{port}/api/jobs?token=hunter2", private=True), name="asking")
+    app.add(graph)
+
+    @app.job()
+    async def runs_a_program(ctx: Context, _: None) -> None:
+        ctx.log.warning("now", of="this")
+        await ctx.step(Command("sh", "-c", "echo hello; exit 3", name="shell"), {})
+
+    return app
+
+
+async def test_what_a_run_asks_of_others_is_told_without_what_is_secret(dsn: str) -> None:
+    async with on_site(App(), dsn) as site:
+        port = site.client.base_url.port or 0
+        app = calling(port)
+        async with at_home(app, dsn) as house, house.replica():
+            asked, ran = [(await house.finish(job))["id"] for job in ("asks", "runs_a_program")]
+        called = (await site.client.get(f"/api/runs/{asked}/logs", params={"kind": "call"})).json()["lines"]
+        page = (await site.client.get(f"/runs/{asked}")).text
+        program = (await site.client.get(f"/api/runs/{ran}/logs", params={"level": "warning"})).json()["lines"]
+        shell = (await site.client.get(f"/api/runs/{ran}/logs", params={"step": "shell"})).json()["lines"]
+        by_level = (await site.client.get(f"/runs/{ran}", params={"level": "warning"})).text
+    (call,) = called
+    fields = call["fields"]
+    assert (fields["method"], fields["url"]) == ("POST", f"http://127.0.0.1:{port}/api/jobs")
+    assert (fields["status"], fields["idempotency_key"], call["step"], call["attempt"]) == (
+        405,
+        f"{asked}/asking",
+        "asking",
+        1,
+    )
+    assert (call["level"], fields["ms"] > 0) == ("warning", True)
+    assert "hunter2" not in page
+    assert f"POST <code>http://127.0.0.1:{port}/api/jobs</code>" in page
+    assert [each["event"] for each in program] == ["now", "outbound.call"]
+    assert [each["event"] for each in shell] == ["command.output", "outbound.call"]
+    assert (shell[0]["fields"]["line"], shell[1]["fields"]["status"]) == ("hello", 3)
+    assert "of=this" in by_level
+    assert "command.output" not in by_level
+
+
+async def test_pages_of_a_log_follow_each_other_and_what_is_wrong_is_told(dsn: str) -> None:
+    async with on_site(wordy(), dsn) as site, site.house.replica():
+        run = await site.house.start("tells")
+        await signal(site.house, run, "go")
+        await site.house.watch.ended(run)
+        seen: list[str] = []
+        cursor: str | None = None
+        while True:
+            wanted = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+            told = (await site.client.get(f"/api/runs/{run}/logs", params=wanted)).json()
+            seen += [each["event"] for each in told["lines"]]
+            cursor = told["next"]
+            if cursor is None:
+                break
+        assert seen == ["one", "building", "two", "two", "building", "three", "two", "end"]
+        assert (await site.client.get(f"/api/runs/{uuid7()}/logs")).status_code == 404
+        for wrong in ({"level": "loud"}, {"cursor": "x"}, {"kind": "other"}, {"limit": 0}):
+            response = await site.client.get(f"/api/runs/{run}/logs", params=wrong)
+            assert response.status_code == 422, wrong
+        page = (await site.client.get(f"/runs/{run}")).text
+        assert "data-lively" not in page
+        assert page.count('class="v-info"') == 8
+
+
+async def test_the_command_line_follows_a_log_to_its_end(dsn: str) -> None:
+    async with on_site(wordy(), dsn) as site, site.house.replica():
+        run = await site.house.start("tells")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hookline", "runs", "logs", str(run), "--follow", "--url", str(site.client.base_url),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            first = [(await process.stdout.readline()).decode() for _ in range(6)]
+            await signal(site.house, run, "go")
+            rest = (await process.stdout.read()).decode().splitlines()
+            assert await process.wait() == 0
+    assert [line.split()[-1] for line in first] == ["one", "n=1", "two", "two", "n=2", "three"]
+    assert "info" in first[1]
+    assert "build building" in first[1]
+    assert [line.split()[-1] for line in rest] == ["two", "end"]
