@@ -49,15 +49,10 @@ def id_bound(name: str) -> object:
     return _ids.get().get(name)
 
 
-@contextmanager
-def kept_by(keep: Keep) -> Iterator[None]:
-    """Have `keep` told of every line that is logged within the block, by structlog or by `logging`, in this task, in
-    those it starts and in the threads that are handed its context."""
-    before = _keep.set(keep)
-    try:
-        yield
-    finally:
-        _keep.reset(before)
+def keep_by(keep: Keep) -> None:
+    """Have `keep` told of every line that is logged from here on, by structlog or by `logging`, in this task, in those
+    it starts, and in the threads that are handed its context."""
+    _keep.set(keep)
 
 
 def configure(settings: Settings) -> None:

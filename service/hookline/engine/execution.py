@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import nullcontext
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
@@ -76,13 +75,14 @@ class Execution:
         self._task = asyncio.current_task()
         self._closing = self._ended_already()
         timer = self._timer() if self._closing is None else None
+        if self._services.log_lines:
+            telemetry.keep_by(self._logbook.say)
         try:
-            with telemetry.kept_by(self._logbook.say) if self._services.log_lines else nullcontext():
-                finish = await self._outcome()
-                if self._services.rehearsing:
-                    return finish
-                if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
-                    finish = await self._compensated(finish)
+            finish = await self._outcome()
+            if self._services.rehearsing:
+                return finish
+            if finish is not None and finish.state in ("failed", "cancelled") and self._undo:
+                finish = await self._compensated(finish)
             return self._accompanied(finish)
         finally:
             self._logbook.close()

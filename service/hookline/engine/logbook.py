@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -42,7 +41,7 @@ class Logbook:
         self._clock = clock
         self._most = most
         self._number = 0
-        self._said: Counter[bytes] = Counter()
+        self._said: dict[bytes, int] = {}
         self._lines: list[Line] = []
         self._dropped = 0
         self._closed = False
@@ -64,7 +63,7 @@ class Logbook:
 
     def pass_over(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """The job says on a replay what it has said before."""
-        self._said[_words(level, _written(event, fields))] += 1
+        self._again(_words(level, _written(event, fields)))
 
     def say(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Keep a line; in whichever thread."""
@@ -97,9 +96,13 @@ class Logbook:
     def _key(self, level: str, data: bytes) -> int:
         """Of a line of the job itself: below 0, and the same whenever it is said for the same time."""
         words = _words(level, data)
-        self._said[words] += 1
-        told = words + self._said[words].to_bytes(4)
+        told = words + self._again(words).to_bytes(4)
         return -1 - (int.from_bytes(codec.digest(told)) >> 1)
+
+    def _again(self, words: bytes) -> int:
+        """How often `words` have been said, with this time."""
+        times = self._said[words] = self._said.get(words, 0) + 1
+        return times
 
 
 def _words(level: str, data: bytes) -> bytes:

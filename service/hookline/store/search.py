@@ -92,9 +92,8 @@ async def runs(
     near = _between(index, given, since, until, before)
     far = {condition: given[name] for name, condition in _CONDITIONS.items() if name not in index}
     far["exists (select from unnest(tags) as tag where tag like {})"] = _pattern(tag)
-    is_tagged = "tag" in index
-    order = [name for name in index if name != "state"] + ["run_id" if is_tagged else "id"]
-    table = _TAGGED if is_tagged else "hookline.runs"
+    order = [name for name in index if len(index) == 1 and name != "state"] + [_id(index)]
+    table = _TAGGED if "tag" in index else "hookline.runs"
     return await _page(connection, table, order, columns, "created_at", near, far, limit)
 
 
@@ -119,16 +118,22 @@ def _between(
     """The conditions that one index meets: what is `given` of its columns, and behind them an id between two others."""
     first = since and first_uuid7(since)
     behind = min((each for each in (before, until and first_uuid7(until)) if each), default=None)
-    if index in ((), ("state",)):
-        state: dict[str, Any] = {_INDEXED[str(given["state"])]: True} if index else {}
-        return state | {"id >= {}": first, "id < {}": behind}
-    values = [given[name] for name in index]
-    row, marks = ", ".join((*index, "run_id" if "tag" in index else "id")), ", ".join("{}" for _ in (*index, ""))
+    if len(index) != 1 or index == ("state",):
+        exactly = {_CONDITIONS[name]: given[name] for name in index if name != "state"}
+        state = {_INDEXED[str(given["state"])]: True} if "state" in index else {}
+        return exactly | state | {"id >= {}": first, "id < {}": behind}
+    (column,) = index
+    row = f"({column}, {_id(index)})"
     return {
-        f"({row}) >= ({marks})": (*values, first or UUID(int=0)),
-        f"({row}) < ({marks})": (*values, behind or UUID(int=2**128 - 1)),
-        f"{index[-1]} is not null": True,
+        f"{row} >= ({{}}, {{}})": (given[column], first or UUID(int=0)),
+        f"{row} < ({{}}, {{}})": (given[column], behind or UUID(int=2**128 - 1)),
+        f"{column} is not null": True,
     }
+
+
+def _id(index: Sequence[str]) -> str:
+    """What the index calls a run's id."""
+    return "run_id" if "tag" in index else "id"
 
 
 async def _page(

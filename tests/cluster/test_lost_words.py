@@ -1,4 +1,4 @@
-"""Wherever a worker is killed, what its runs said and committed is there, and nothing that a job says is there twice."""
+"""Wherever a worker is killed, what its runs said and committed is there, and nothing that a job says is twice."""
 
 from __future__ import annotations
 
