@@ -79,7 +79,7 @@ class RunPages:
             states=STATES,
             within=list(WITHIN),
             query=request.query_params,
-            filter={name: each for name, each in bulk.items() if each is not None},
+            filter=None if "*" in (given["tag"] or "") else {n: each for n, each in bulk.items() if each is not None},
             bulk=BULK,
             is_filtered=any(request.query_params.get(name) for name in (*FILTERS, "state", "within")),
         )
