@@ -6,8 +6,8 @@ before, so that a replay adds nothing; of what a step says, of the claim and the
 itself. The row with the key 0 holds, in `number`, how many lines of its run were dropped. Lines are never changed.
 
 `runs.source` and `runs.subject` are those of the delivery that a run descends from, through parents and forks, and
-`tags` what its job calls it. `run_tags` is their index: were it a GIN index of the array, the newest runs with a tag that
-a million others have could only be found by sorting all of them.
+`tags` what its job calls it. `run_tags` is their index: were it a GIN index of the array, the newest runs with a tag
+that a million others have could only be found by sorting all of them.
 """
 
 from alembic import op
