@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextvars import ContextVar
 from time import perf_counter
 from typing import Any
 
@@ -43,9 +42,6 @@ from hookline.store.finishes import Finish
 from hookline.store.journal import Record
 
 Handler = Callable[[Any, Record | None], Awaitable[Any]]
-
-_LIVE: ContextVar[bool] = ContextVar("hookline_live", default=False)
-"""Whether this branch of a job has done something that was not recorded: what it says then is new."""
 
 
 class Execution:
@@ -124,7 +120,7 @@ class Execution:
     @property
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
-        return self._journal.is_replaying and not _LIVE.get()
+        return self._journal.is_replaying
 
     def said_before(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """The job says what it has said before."""
@@ -217,8 +213,6 @@ class Execution:
         except Exception as error:
             self._raised.append((error, call.key))
             raise
-        finally:
-            _LIVE.set(True)
         if self._services.always_replay:
             self.interrupt(GivenBack("replayed after each call"))
             await asyncio.sleep(0)  # where the cancellation arrives
