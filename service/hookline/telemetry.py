@@ -21,6 +21,8 @@ import structlog
 from hookline.errors import ConfigurationError
 from hookline.settings import HIDDEN, Settings
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
 SECRETIVE = ("authorization", "cookie", "password", "secret", "signature", "token", "body")
 """Words in a key whose value never reaches a log."""
 
@@ -150,14 +152,10 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
             event[name] = HIDDEN
         elif isinstance(value, UUID):
             event[name] = str(value)
-        elif isinstance(value, Mapping | list | tuple) and name[:1] != "_":
+        elif isinstance(value, Mapping | list | tuple) and name not in _NO_FIELDS and name[:1] != "_":
             event[name] = hidden(value)
     return event
 
-
-log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-    None, processors=[_tell_keeper, *structlog.get_config()["processors"]]
-)
 
 _as_data = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # which hold secrets and bodies
