@@ -8,7 +8,7 @@ the data of a run, or a secret that is shown once.
 from alembic import op
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 
 def upgrade() -> None:

@@ -14,7 +14,7 @@ from hookline.jobs.connector import Connector, Stream
 from hookline.jobs.context import Context
 from hookline.jobs.definition import define
 from hookline.jobs.diagram import Diagram
-from hookline.jobs.job import Job, JobFunction, input_type, offer
+from hookline.jobs.job import Job, JobFunction, Tags, input_type, offer
 from hookline.jobs.options import Hook, JobOptions, terms
 from hookline.jobs.retry import ONCE
 from hookline.jobs.schedule import Schedule
@@ -209,6 +209,7 @@ class App:
             priority=options.get("priority", 0),
             input=options.get("input"),
             idempotency_key=options.get("idempotency_key"),
+            tags=_tags(named, options.get("tags", ())),
         )
         self._take(job)
 
@@ -278,6 +279,12 @@ class App:
         for name, made in other._steps.items():
             if self._steps.setdefault(name, made) is not made:
                 raise ConfigurationError(f"step {name} is registered twice")
+
+
+def _tags(job: str, given: Iterable[str] | Callable[[Any], Iterable[str]]) -> Tags:
+    if isinstance(given, str):
+        raise ConfigurationError(f"job {job}: tags are a list of texts, such as [{given!r}]")
+    return given if callable(given) else tuple(given)
 
 
 def _schedules(given: str | Schedule | Iterable[Schedule]) -> tuple[Schedule, ...]:

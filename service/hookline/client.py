@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -66,6 +67,7 @@ class Client:
         priority: int = 0,
         delay: Seconds = 0,
         idempotency_key: str | None = None,
+        tags: Iterable[str] = (),
     ) -> UUID:
         """A new run of `job`; with an `idempotency_key`, the one that was started under it before, if there is one."""
         wanted = {
@@ -74,6 +76,7 @@ class Client:
             "priority": priority,
             "delay": seconds(delay),
             "idempotency_key": idempotency_key or str(codec.uuid7()),
+            "tags": list(tags),
         }
         return UUID((await self._ask("POST", f"/api/jobs/{job}/runs", wanted))["id"])
 

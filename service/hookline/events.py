@@ -161,6 +161,7 @@ class Trigger:
         priority: higher runs are claimed first, -100 to 100.
         delay: how long the run waits before it is due; a number is in seconds.
         idempotency_key: at most one run of the job is ever created for it.
+        tags: what people find the run by, besides those that its job gives it.
     """
 
     job: str
@@ -169,6 +170,7 @@ class Trigger:
     priority: int = 0
     delay: timedelta | float = 0
     idempotency_key: str | None = None
+    tags: Iterable[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

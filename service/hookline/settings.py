@@ -68,6 +68,8 @@ class Settings(BaseModel):
     max_in_flight_bytes: int = Field(268_435_456, ge=1024, description="Bytes of all their bodies together.")
     max_streams: int = Field(2000, ge=1, description="Streams of events that one process sends at once.")
     events_kept: int = Field(86_400, ge=60, description="Seconds that a stream can be resumed after.")
+    log_lines: int = Field(1000, ge=0, le=100_000, description="Lines that are kept of what each run says.")
+    logs_kept: int = Field(2_592_000, ge=60, description="Seconds that what runs say is kept.")
     intake_timeout: float = Field(5.0, gt=0, description="Seconds that Postgres has to commit a delivery.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="JSON for machines, console for people.")

@@ -11,6 +11,7 @@ from hookline import codec
 from hookline.errors import InvalidInput, UnknownJob
 from hookline.events import Trigger
 from hookline.jobs.job import Job
+from hookline.jobs.tags import checked
 from hookline.spans import seconds
 from hookline.store.runs import NewRun
 
@@ -56,6 +57,7 @@ def asked_for(
         delivery=delivery,
         event_index=index,
         terms=job.terms,
+        tags=tuple(dict.fromkeys((*job.tags_of(codec.decode(input_)), *checked(trigger.tags)))),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,7 +29,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 SECRETIVE = ("authorization", "cookie", "password", "secret", "signature", "token", "body")
 """Words in a key whose value never reaches a log."""
 
+CALL = "outbound.call"
+"""What the line of a request to others, or of a program, says; its fields are `method`, `url`, `status`, `ms` ..."""
+
+Keep = Callable[[str, str, Mapping[str, Any]], None]
+"""Keeps a line: its level, what it says, and its fields."""
+
 _ids: ContextVar[Mapping[str, object]] = ContextVar("hookline_ids", default=MappingProxyType({}))
+_keep: ContextVar[Keep | None] = ContextVar("hookline_keep", default=None)
 
 
 @contextmanager
@@ -41,10 +49,22 @@ def bound(**ids: object) -> Iterator[None]:
         _ids.reset(before)
 
 
+def id_bound(name: str) -> object:
+    """The id that is put on every line as `name` here; `None` if there is none."""
+    return _ids.get().get(name)
+
+
+def keep_by(keep: Keep) -> None:
+    """Have `keep` told of every line that is logged from here on, by structlog or by `logging`, in this task, in those
+    it starts, and in the threads that are handed its context."""
+    _keep.set(keep)
+
+
 def configure(settings: Settings) -> None:
     """Log and measure as `settings` say; raises `ConfigurationError` if metrics have nowhere to go."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[structlog.typing.Processor] = [
+        _tell_keeper,
         _add_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -86,6 +106,43 @@ def configure(settings: Settings) -> None:
     _sink = _Sink.open(settings)
 
 
+def _tell_keeper(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (keep := _keep.get()) is not None:
+        fields = {name: value for name, value in event.items() if name not in _NO_FIELDS and name[:1] != "_"}
+        if (error := _error_of(event.get("exc_info"))) is not None:
+            fields["error"] = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
+        keep({"warn": "warning", "exception": "error"}.get(level, level), str(event.get("event")), fields)
+    return event
+
+
+_NO_FIELDS, _LONGEST_TRACEBACK = ("event", "level", "timestamp", "exc_info", "stack_info"), 2000
+
+
+def _error_of(told: object) -> BaseException | None:
+    """The exception of a line, however it was told."""
+    found = sys.exc_info()[1] if told is True else told[1] if isinstance(told, tuple) else told
+    return found if isinstance(found, BaseException) else None
+
+
+def hidden(value: Any, longest: int = sys.maxsize) -> Any:
+    """`value`, JSON builtins, with what looks secret hidden, ids as text, and each text cut to `longest` characters."""
+    if isinstance(value, Mapping):
+        return {
+            str(name)[:longest]: HIDDEN if _is_secretive(name) else hidden(each, longest)
+            for name, each in value.items()
+            if each is not None
+        }
+    if isinstance(value, list | tuple):
+        return [hidden(each, longest) for each in value]
+    if isinstance(value, str) and len(value) > longest:
+        return f"{value[:longest]}… and {len(value) - longest} more"
+    return value
+
+
+def _is_secretive(name: object) -> bool:
+    return isinstance(name, str) and any(word in name.lower() for word in SECRETIVE)
+
+
 def _add_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in _ids.get().items():
         if value is not None:
@@ -98,10 +155,12 @@ def _tidy(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping
     for name, value in list(event.items()):
         if value is None:
             del event[name]
-        elif any(word in name.lower() for word in SECRETIVE):
+        elif _is_secretive(name):
             event[name] = HIDDEN
         elif isinstance(value, UUID):
             event[name] = str(value)
+        elif isinstance(value, Mapping | list | tuple) and name not in _NO_FIELDS and name[:1] != "_":
+            event[name] = hidden(value)
     return event
 
 
@@ -145,7 +204,10 @@ _as_data = structlog.processors.ExceptionRenderer(
 
 
 def _to_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+    try:
+        return msgspec.json.encode(dict(event), enc_hook=repr).decode()
+    except (UnicodeEncodeError, TypeError):  # half of a character, or a key that is no text
+        return json.dumps({str(name): value for name, value in event.items()}, default=repr, skipkeys=True)
 
 
 @dataclass(frozen=True, slots=True)

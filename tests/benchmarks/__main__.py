@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import idle, large, pages, runs, sealed, streams, styles, waits, webhooks
+from tests.benchmarks import idle, large, logs, pages, runs, sealed, streams, styles, waits, webhooks
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
@@ -30,6 +30,7 @@ BENCHMARKS = {
     "sleepers": waits.woken_sleepers,
     "pages": pages.with_a_million_runs,
     "streams": streams.watched,
+    "logs": logs.said,
     "styles": styles.ways_to_write,
     "sealed": sealed.payloads_at_rest,
 }

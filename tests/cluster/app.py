@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from hookline import App, Context, Event, step
+from hookline import App, Context, Event, step, telemetry
 from hookline.engine.steps import Steps
 from hookline.store.commit import GroupCommit
 from hookline.store.journal import Record
@@ -42,6 +42,7 @@ async def first(run: str) -> str:
 @step
 async def second(run: str) -> str:
     await effect(run, "second")
+    telemetry.log.info("at it")
     die_at("in the step")
     return "second"
 
@@ -59,7 +60,15 @@ async def third(run: str) -> str:
 @app.job()
 async def three_steps(ctx: Context, _: None) -> list[str]:
     run = str(ctx.run)
-    return [await ctx.step(first, run), await ctx.step(second, run), await ctx.step(third, run)]
+    ctx.log.info("begun")
+    done = [await ctx.step(first, run)]
+    ctx.log.info("done", so_far=done)
+    ctx.log.info("on to the second")
+    done.append(await ctx.step(second, run))
+    ctx.log.info("done", so_far=done)
+    done.append(await ctx.step(third, run))
+    ctx.log.info("done", so_far=done)
+    return done
 
 
 @app.job()

@@ -42,7 +42,7 @@ ROLE = {
     "POST /sources/reseal": "admin", "GET /tokens": "admin", "POST /tokens": "admin", "DELETE /tokens/{id}": "admin",
     "GET /audit": "admin", "GET /me": "viewer", "GET /deliveries/feed": "viewer", "GET /stream": "viewer",
     "GET /runs/{id}/stream": "viewer", "GET /overview": "viewer", "POST /reseal": "admin",
-    "GET /jobs/{name}": "viewer", "GET /schedules/{name}": "viewer",
+    "GET /jobs/{name}": "viewer", "GET /schedules/{name}": "viewer", "GET /runs/{id}/logs": "viewer",
 }  # fmt: skip
 """What each route asks for, said a second time: whoever changes it changes it here, too."""
 

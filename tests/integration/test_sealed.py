@@ -242,8 +242,9 @@ PAYLOADS = {
 """The routes whose answers have payload in them, and the least role that they answer."""
 
 
+@pytest.mark.parametrize("is_keyed", [False, True], ids=["bare", "with a key"])
 @pytest.mark.parametrize("least", ROLES)
-async def test_payload_is_shown_to_the_role_that_may_and_to_no_other(dsn: str, least: Role) -> None:
+async def test_payload_is_shown_to_the_role_that_may_and_to_no_other(dsn: str, least: Role, is_keyed: bool) -> None:
     async with sealed(dsn, payload_role=least) as site:
         async with site.house.replica():
             run = await play(site)
@@ -268,7 +269,8 @@ async def test_payload_is_shown_to_the_role_that_may_and_to_no_other(dsn: str, l
                 method, pattern = line.split()
                 id_ = run if method == "GET" else new
                 path, sent = asked.get(line, (re.sub("{id}", str(id_), pattern), None))
-                answer = await site.client.request(method, f"/api{path}", json=sent, headers=bearer)
+                key = {"Idempotency-Key": f"{role} {line}"} if is_keyed and method == "POST" else {}
+                answer = await site.client.request(method, f"/api{path}", json=sent, headers=bearer | key)
                 if ROLES.index(role) < ROLES.index(needed):
                     assert answer.status_code == 403
                     continue

@@ -51,9 +51,10 @@ def run(
     input_: Annotated[str | None, typer.Option("--input", help="JSON, or a text.")] = None,
     scope: Annotated[str | None, typer.Option(help="The key that serialises runs.")] = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="Start one run for it, however often.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="What people find it by; may be given several times.")] = None,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
     """Start a run of a job; prints its id."""
-    body = {"input": given_json(input_), "scope": scope, "idempotency_key": key}
+    body = {"input": given_json(input_), "scope": scope, "idempotency_key": key, "tags": tag or []}
     typer.echo(Client(url, token).post(f"/api/jobs/{job}/runs", body)["id"])

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, harmless
 
 commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
@@ -21,6 +22,7 @@ COLOURS = {
     "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
     "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim", "skipped": "dim",
 }  # fmt: skip
+LEVELS = {"debug": "dim", "info": "green", "warning": "yellow", "error": "red", "critical": "bold red"}
 TERMINAL = ("succeeded", "failed", "cancelled")
 WATCH_EVERY = 0.25
 
@@ -32,6 +34,9 @@ def list_(
     job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
     scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag; * in it stands for any text.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only about this, such as a repository.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only of webhooks of this source.")] = None,
     since: Annotated[str | None, typer.Option(help="Created from this moment, as 2026-11-01T00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created up to this moment.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
@@ -40,7 +45,8 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List the newest runs."""
-    wanted = {"job": job, "scope": scope, "state": state, "since": since, "until": until, "limit": limit}
+    wanted = {"job": job, "scope": scope, "state": state, "tag": tag, "subject": subject, "source": source,
+              "since": since, "until": until, "limit": limit}  # fmt: skip
     told = Client(url, token).get("/api/runs", **wanted)
     if json:
         typer.echo(as_json(told))
@@ -49,8 +55,10 @@ def list_(
         Column("run", no_wrap=True),
         "job",
         "scope",
+        "about",
         "state",
         "created",
+        "tags",
         "reason",
         box=None,
         header_style="bold",
@@ -61,8 +69,10 @@ def list_(
             run["id"],
             run["job"],
             Text(run["scope"] or ""),
+            Text(run["subject"] or ""),
             _state(run["state"]),
             _when(run["created_at"]),
+            Text(" ".join(run["tags"] or ())),
             Text(run["reason"] or "", overflow="ellipsis", no_wrap=True),
         )
     Console().print(table)
@@ -90,6 +100,59 @@ def watch(
     ended = _watch_live(client, run, console) if console.is_terminal else _watch_in_lines(client, run, console)
     if ended != "succeeded":
         raise typer.Exit(1)
+
+
+@commands.command()
+def logs(
+    run: RunArgument,
+    level: Annotated[str | None, typer.Option(help="Only lines of this level or above, such as warning.")] = None,
+    step: Annotated[str | None, typer.Option(help="Only of this step, or of those under this path.")] = None,
+    calls: Annotated[bool, typer.Option("--calls", help="Only requests to others.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what a run has said, and what it has asked of others."""
+    client, console = Client(url, token), Console()
+    wanted = {"level": level, "step": step, "kind": "call" if calls else None}
+    for line in _lines(client, run, wanted, follow=follow):
+        if json:
+            typer.echo(msgspec.json.encode(line))
+        else:
+            console.print(_told(line), soft_wrap=True, highlight=False)
+    if dropped := client.get(f"/api/runs/{run}/logs", limit=1)["dropped"]:
+        Console(stderr=True).print(f"{dropped} lines dropped: the run has said more than is kept of one")
+
+
+def _lines(client: Client, run: str, wanted: dict[str, str | None], *, follow: bool) -> Iterator[dict[str, Any]]:
+    """The lines of the run that fit, and, if they are to be followed, those that come until it has ended."""
+    cursor: str | None = None
+    while True:
+        ended = not follow or client.get(f"/api/runs/{run}")["state"] in TERMINAL
+        while True:
+            page = client.get(f"/api/runs/{run}/logs", limit=200, cursor=cursor, **wanted)
+            yield from page["lines"]
+            cursor = page["lines"][-1]["id"] if page["lines"] else cursor
+            if page["next"] is None:
+                break
+        if ended:
+            return
+        time.sleep(WATCH_EVERY)  # over HTTP, which has no hints
+
+
+def _told(line: dict[str, Any]) -> Text:
+    fields = dict(line["fields"])
+    error = str(fields.pop("error", None) or "")
+    told = " ".join(f"{name}={value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
+                    for name, value in fields.items())  # fmt: skip
+    again = f" try {line['attempt']}" if (line["attempt"] or 1) > 1 else ""
+    who = "" if line["step"] is None else line["step"] + again
+    return Text.assemble(
+        (_when(line["at"]), "dim"), " ", (f"{line['level']:8}", LEVELS.get(line["level"], "")), " ",
+        (f"{harmless(who)} " if who else "", "cyan"), harmless(line["event"]),
+        (f" {harmless(told)}" if told else "", "dim"), f"\n{harmless(error)}" if error else "",
+    )  # fmt: skip
 
 
 def _watch_live(client: Client, run: str, console: Console) -> str:

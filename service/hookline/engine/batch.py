@@ -10,10 +10,11 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from hookline import codec
-from hookline.store import control, correlation, finishes, journal, runs, scopes, signals, waits
+from hookline.store import control, correlation, finishes, journal, logs, runs, scopes, signals, waits
 from hookline.store.database import Connection
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
+from hookline.store.logs import Line
 from hookline.store.runs import NewRun
 from hookline.store.signals import NewSignal, Want
 from hookline.store.waits import NewWait
@@ -23,6 +24,18 @@ T = TypeVar("T")
 
 class Nudge:
     """Nothing to write but the notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What runs have said, how many lines of each were dropped, and how many of each are kept at most."""
+
+    lines: list[Line]
+    dropped: dict[UUID, int]
+    most: int
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,12 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    record: Record
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribe:
     record: Record
     waits: Sequence[NewWait]
@@ -58,7 +77,7 @@ class Withdraw:
     child: UUID | None
 
 
-Item = Record | Finish | Want | Spawn | Send | Subscribe | Withdraw | Take | Nudge
+Item = Record | Finish | Want | Spawn | Send | Tag | Subscribe | Withdraw | Take | Nudge | Said
 
 
 class Batch:
@@ -70,8 +89,10 @@ class Batch:
         worker: UUID,
         items: Sequence[Item],
         notes: dict[tuple[UUID, str], Record],
+        said: Said | None,
         again: bool,
     ) -> None:
+        self._said = said
         self._again = again
         self._connection = connection
         self._worker = worker
@@ -80,13 +101,17 @@ class Batch:
         self._results: list[Any] = [None] * len(items)
 
     async def write(self) -> list[Any]:
-        if all(isinstance(each, Record | Take | Nudge) for each in self._items):
+        for said in (self._said, *self._only(Said)):
+            if said is not None:
+                await logs.write(self._connection, said.lines, said.dropped, said.most)
+        if all(isinstance(each, Record | Take | Nudge | Said) for each in self._items):
             await journal.write(self._connection, list(self._records.values()))
             return self._results
         given_up = self._only(Finish)
         await self._lock(given_up)
         await self._spawn()
         await self._send()
+        await self._tag()
         await self._collect()
         await self._subscribe()
         await self._withdraw()
@@ -114,7 +139,8 @@ class Batch:
             filled += await correlation.scopes(self._connection, followed)
         await scopes.lock(self._connection, [*finishes.left_by(given_up), *filled])
         parents = finishes.parents_of(given_up)
-        others = [each.signal.run for each in self._only(Send)] + [each.record.run for each in self._only(Want)]
+        others = [each.signal.run for each in self._only(Send)]
+        others += [each.record.run for each in self._items if isinstance(each, Want | Tag)]
         if parents or others or any(each.children for each in given_up):
             await signals.lock(self._connection, [*parents, *others, *(each.claim.id for each in given_up)])
 
@@ -132,6 +158,13 @@ class Batch:
             self._results[index] = sent
             if sent in ("sent", "repeated"):
                 self._record(each.record)
+
+    async def _tag(self) -> None:
+        tags: dict[UUID, set[str]] = {}
+        for each in self._only(Tag):
+            tags.setdefault(each.record.run, set()).update(each.tags)
+            self._record(each.record)
+        await runs.tag(self._connection, tags)
 
     async def _collect(self) -> None:
         wants = self._indexed(Want)

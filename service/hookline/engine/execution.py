@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hookline import codec
+from hookline import codec, telemetry
 from hookline.engine import decide
 from hookline.engine.journal import Journal
+from hookline.engine.logbook import Logbook
 from hookline.engine.parking import Parking
 from hookline.engine.services import Services
 from hookline.engine.steps import Steps
@@ -26,6 +27,7 @@ from hookline.jobs.call import (
     Skip,
     Sleep,
     Stream,
+    Tag,
     WaitForCallback,
     WaitForEvent,
     WaitForNext,
@@ -62,12 +64,15 @@ class Execution:
         self._parking = Parking(self._on_idle)
         self.steps = Steps(journal, self._parking, services.threads)
         self._waiting: Waits | None = None
+        self._logbook = Logbook(claim, services.ledger, lambda: self.clock, services.log_lines)
 
     async def run(self) -> Finish | None:
         """Call the job; returns how its run is to be given up, or `None` if nothing may be written of it."""
         self._task = asyncio.current_task()
         self._closing = self._ended_already()
         timer = self._timer() if self._closing is None else None
+        if self._services.log_lines:
+            telemetry.keep_by(self._logbook.say)
         try:
             finish = await self._outcome()
             if self._services.rehearsing:
@@ -76,6 +81,7 @@ class Execution:
                 finish = await self._compensated(finish)
             return self._accompanied(finish)
         finally:
+            self._logbook.close()
             self._task = None
             self._parking.close()
             self._note_interrupt(GivenBack("this execution is over"))
@@ -115,6 +121,10 @@ class Execution:
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
         return self._journal.is_replaying
+
+    def said_before(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """The job says what it has said before."""
+        self._logbook.pass_over(level, event, fields)
 
     def knows(self, path: str) -> bool:
         """Whether anything is recorded at `path` or under it."""
@@ -323,6 +333,7 @@ _HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
     Note: lambda execution: execution.steps.note,
     Skip: lambda execution: execution.steps.skip,
     Stream: lambda execution: execution.steps.stream,
+    Tag: lambda execution: execution.steps.tag,
     Sleep: lambda execution: execution.waits.sleep,
     WaitForSignal: lambda execution: execution.waits.signal,
     WaitForNext: lambda execution: execution.waits.signal,

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from hookline import telemetry
+from hookline import codec, telemetry
 from hookline.codec import check_open
 from hookline.engine.ledger import Ledger
 from hookline.errors import KeyMissing, NonDeterminism, Unsealable
-from hookline.jobs.call import Call, Stream
+from hookline.jobs.call import Call, Stream, Tag
 from hookline.store.claims import Claim
 from hookline.store.journal import Outcome, Record
 
@@ -144,6 +144,10 @@ class Journal:
         await self._ledger.record(
             self.record(call, state, attempt, output=output, error=error, pause=pause, elapsed=elapsed)
         )
+
+    async def tag(self, call: Tag) -> None:
+        """Commit that the run has the tags of `call`, and that it was given them."""
+        await self._ledger.tag(self.record(call, "succeeded", output=codec.NULL), call.tags)
 
     def publish(self, call: Stream) -> asyncio.Future[None]:
         """Have what `call` publishes committed, before all that is recorded from now on."""

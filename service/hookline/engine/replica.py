@@ -86,14 +86,15 @@ class Replica:
         settings = self._settings
         threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="step")
         app = self._app
-        ledger = Ledger(self._database, worker, app.offers.keys(), lambda runs: engine.control(runs))
+        lines = settings.log_lines
+        ledger = Ledger(self._database, worker, app.offers.keys(), lambda runs: engine.control(runs), lines)
 
         async def learn_more(connection: Connection) -> None:
             await learn(connection, app, commands=settings.definitions_commands)
             await workers.offer(connection, worker, list(app.offers))
 
         scheduler = Scheduler(self._database, app, settings.poll, learn_more, lambda hint: heard(hint))
-        services = Services(app.latest, ledger, self._database, threads, self._address, settings.always_replay)
+        services = Services(app.latest, ledger, self._database, threads, self._address, lines, settings.always_replay)
         engine = Engine(app.offers, services, slots=settings.slots)
 
         def heard(hint: str) -> None:
@@ -106,7 +107,7 @@ class Replica:
             self._database, worker, settings.lease, lambda: engine.running, engine.control
         )
         watchdog = Watchdog(self._database, app.latest, settings.lease, settings.max_losses)
-        sweeper = Sweeper(self._database, settings.events_kept)
+        sweeper = Sweeper(self._database, settings.events_kept, settings.logs_kept)
         try:
             async with asyncio.TaskGroup() as together:
                 around = [

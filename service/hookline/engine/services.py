@@ -20,6 +20,7 @@ class Services:
         jobs: the latest version of each, by name, which children and hooks are runs of.
         threads: where steps that are plain functions run.
         address: the URL of a callback of a run, by its key.
+        log_lines: lines that are kept of what each run says.
         always_replay: whether a run is given back after each call that it makes, to prove that it can be replayed.
         rehearsing: whether only what is recorded is replayed, to see whether the job still asks for it.
     """
@@ -29,5 +30,6 @@ class Services:
     database: Database
     threads: Executor
     address: Callable[[Any, str], str]
+    log_lines: int = 0
     always_replay: bool = False
     rehearsing: bool = False

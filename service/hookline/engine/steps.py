@@ -14,7 +14,7 @@ from hookline.engine import decide
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
 from hookline.errors import NotDone, Paused
-from hookline.jobs.call import Note, Skip, Stream
+from hookline.jobs.call import Note, Skip, Stream, Tag
 from hookline.jobs.current import CURRENT, CurrentStep
 from hookline.jobs.step import Poll, StepCall, as_step
 from hookline.store.journal import Record
@@ -87,7 +87,8 @@ class Steps:
             pause = call.step.retry.pause(attempt)
             self._journal.note(call, "retrying", attempt, error=described, output=_told(checkpoint), pause=pause)
             self._measure(call, began, "retried")
-            telemetry.log.info("step.retried", step=call.key, attempt=attempt, error=decide.summary(error))
+            with telemetry.bound(step=call.key):
+                telemetry.log.info("step.retried", attempt=attempt, error=decide.summary(error))
             await self._pause(call, pause)
             reconciling, attempt = False, attempt + 1
 
@@ -150,6 +151,10 @@ class Steps:
         self._published.append(publishing)
         if len(self._published) > MOST_UNCOMMITTED:
             await asyncio.wait((self._published.popleft(),))
+
+    async def tag(self, call: Tag, _record: Record | None) -> None:
+        """Give the run tags."""
+        await self._journal.tag(call)
 
     async def skip(self, call: Skip, _record: Record | None) -> None:
         """Tell that something is not done."""

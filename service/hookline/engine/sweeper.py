@@ -1,4 +1,4 @@
-"""The sweeper: deletes events, and answers to repeated requests, that are so old that nobody asks for them any more."""
+"""The sweeper: deletes events, lines of logs and answers to who asks again that are so old that nobody wants them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 from hookline import telemetry
 from hookline.errors import Unavailable
-from hookline.store import events, idempotency
+from hookline.store import events, idempotency, logs
 from hookline.store.database import Database
 
 EVERY = 30.0
@@ -18,12 +18,14 @@ class Sweeper:
     """Every replica runs one; they need not agree, since what one has deleted is not there for the others.
 
     Args:
-        kept: seconds that events are kept.
+        events_kept: seconds that events are kept.
+        logs_kept: seconds that lines of logs are kept.
     """
 
-    def __init__(self, database: Database, kept: float) -> None:
+    def __init__(self, database: Database, events_kept: float, logs_kept: float) -> None:
         self._database = database
-        self._kept = kept
+        self._events_kept = events_kept
+        self._logs_kept = logs_kept
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -31,7 +33,9 @@ class Sweeper:
             await asyncio.sleep(EVERY * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
             try:
                 async with self._database.session() as connection:
-                    while await events.retire(connection, self._kept):
+                    while await events.retire(connection, self._events_kept):
+                        pass
+                    while await logs.retire(connection, self._logs_kept):
                         pass
                     while await idempotency.retire(connection):
                         pass

@@ -217,7 +217,7 @@ class Waits:
 
     async def _spawn(self, call: Child) -> UUID:
         claim = self._journal.claim
-        trigger = Trigger(call.job, call.input, call.scope, call.priority, call.delay, call.idempotency_key)
+        trigger = Trigger(call.job, call.input, call.scope, call.priority, call.delay, call.idempotency_key, call.tags)
         try:
             wanted = replace(asked_for(trigger, self._services.jobs), parent=claim.id, attached=call.attached)
         except InvalidInput as error:

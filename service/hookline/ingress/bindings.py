@@ -121,6 +121,7 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
         event_index=index,
         terms=job.terms,
         mail=None if job.correlate is None else event.mail(),
+        tags=job.tags_of(event),
     )
 
 

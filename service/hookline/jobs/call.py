@@ -131,6 +131,7 @@ class Child(Call, frozen=True, kw_only=True):
     priority: int = 0
     delay: float = 0.0
     idempotency_key: str | None = None
+    tags: tuple[str, ...] = ()
     returns: Typed = ANYTHING
 
     @property
@@ -197,6 +198,17 @@ class Stream(Call, frozen=True, kw_only=True):
         """Nothing: it is for those who watch."""
 
 
+class Tag(Call, frozen=True, kw_only=True):
+    """Give the run tags."""
+
+    kind: ClassVar[str] = "tag"
+
+    tags: tuple[str, ...]
+
+    def read(self, output: bytes) -> None:
+        """Nothing: they are for those who look for the run."""
+
+
 class Skip(Call, frozen=True, kw_only=True):
     """Tell that something is not to be done, and why; follows from what is recorded, and is not kept by a retry."""
 
@@ -222,6 +234,9 @@ class Performer(Protocol):
     @property
     def replaying(self) -> bool:
         """Whether what is asked for is still what was recorded."""
+
+    def said_before(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """The job says what it has said before."""
 
     def knows(self, path: str) -> bool:
         """Whether anything is recorded at `path` or under it."""

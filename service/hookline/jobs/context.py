@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import isfunction
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints, overload
 from uuid import UUID
@@ -151,7 +151,7 @@ class Context(Values, Waiting, Parallel):
 
         Args:
             job: its name, or the function that was declared.
-            options: `scope`, `priority`, `delay` and `idempotency_key`, as of a Trigger.
+            options: `scope`, `priority`, `delay`, `idempotency_key` and `tags`, as of a Trigger.
 
         Raises:
             Exception: what it failed with, of its type; `ChildCancelled` if it was cancelled.
@@ -172,6 +172,7 @@ class Context(Values, Waiting, Parallel):
         priority: int = 0,
         delay: Seconds = 0,
         idempotency_key: str | None = None,
+        tags: Iterable[str] = (),
     ) -> Pending[Any]:
         name = job if isinstance(job, str) else getattr(job, "hookline_job", None)
         if name is None:
@@ -187,6 +188,7 @@ class Context(Values, Waiting, Parallel):
             priority=priority,
             delay=seconds(delay),
             idempotency_key=idempotency_key,
+            tags=tuple(tags),
             returns=_returned(job) if attached else Typed(UUID),
         )
         return Pending(self._performer.perform, call)

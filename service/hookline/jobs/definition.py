@@ -104,6 +104,7 @@ class _Definition(_Part):
     policy: Word | _Debounce = "queue"
     idempotency_key: str | None = None
     correlate: str | None = None
+    tags: list[str] = []
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     retry: _Retry | None = None
     timeout: Number | None = None
@@ -266,6 +267,7 @@ def _job_options(told: _Definition) -> dict[str, Any]:
         "on": patterns,
         "scope": told.scope,
         "correlate": told.correlate,
+        "tags": told.tags,
         "priority": told.priority,
         "retry": ONCE if told.retry is None else _retry(told.retry),
         "timeout": told.timeout,

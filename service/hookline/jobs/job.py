@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 import string
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
 from hookline.codec import Typed, Undecodable, decode
 from hookline.errors import ConfigurationError, InvalidInput
 from hookline.events import Event, Pattern, lookup
+from hookline.jobs import tags
 from hookline.jobs.context import Context
 from hookline.jobs.diagram import Diagram
 from hookline.jobs.retry import ONCE, Retry
@@ -24,6 +25,9 @@ ALONE = re.compile(r"{([^{}!:]+)}")
 JobFunction = Callable[..., Awaitable[Any]]
 Scope = str | Callable[[Any], str | None] | None
 """A template over the fields of the input (`{repository}`), or a function of the input."""
+
+Tags = tuple[str, ...] | Callable[[Any], Iterable[str]]
+"""Templates, or a function of the event or input."""
 
 Input = Callable[[Event], Any] | Mapping[str, Any] | None
 """A function of the event, or an object whose texts are templates; one that is `{path}` alone is what is there."""
@@ -48,6 +52,7 @@ class Job:
         idempotency_key: of an event, for which at most one run is ever created.
         input: what a run is handed instead of the event that starts it.
         terms: how the runs in one of its scopes get along.
+        tags: what people find its runs by.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Job:
     idempotency_key: Scope = None
     input: Input = None
     terms: Terms = ONE_AT_A_TIME
+    tags: Tags = ()
 
     def scheduled(self) -> list[tuple[str, Schedule]]:
         """Its schedules, each with its name."""
@@ -136,6 +142,28 @@ class Job:
             return _rendered(event.lookup, self.input)
         except LookupError as error:
             raise InvalidInput(f"the input of job {self.name} needs more: {error}") from None
+
+    def tags_of(self, about: Event | Any) -> tuple[str, ...]:
+        """The tags of a run that `about`, an event or an input of JSON builtins, starts.
+
+        A template that leads to several texts gives a tag for each; one that leads nowhere gives none, and what cannot
+        be a tag is left out, since no run should fail to start for want of a tag.
+        """
+        if not self.tags:
+            return ()
+        if callable(self.tags):
+            found: list[Any] = list(self.tags(about))
+        else:
+            found = []
+            find = about.lookup if isinstance(about, Event) else lambda path: lookup(about, path)
+            for template in self.tags:
+                try:
+                    told = _rendered(find, template)
+                except LookupError:
+                    continue
+                found += told if isinstance(told, list) else [told]
+        fitting = dict.fromkeys(str(each) for each in found)
+        return tuple(each for each in fitting if tags.is_one(each))[: tags.MOST]
 
     def _filled(self, what: str, wanted: Scope, about: Event | Any) -> str | None:
         if wanted is None or callable(wanted):

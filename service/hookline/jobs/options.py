@@ -36,6 +36,8 @@ class JobOptions(TypedDict, total=False):
             texts are templates like `scope`, as in `{"sha": "{after}"}`.
         idempotency_key: at most one run is ever created for it, whatever events it comes of; a template or a function
             like `scope`.
+        tags: what people find its runs by, as templates like `scope` or a function of the event or input:
+            `tags=["{repository}", "env:prod", "{labels.name}"]`; where a template leads nowhere there is no such tag.
         correlate: what a run is about, as a template or a function like `scope`; while a run of the job is unfinished
             an event about the same is sent to it, see `Context.next_event`, and who asks for another is told of it.
         retry: when a run that failed is tried again, from the step that failed.
@@ -60,6 +62,7 @@ class JobOptions(TypedDict, total=False):
     input: Input
     idempotency_key: Scope
     correlate: Scope
+    tags: Iterable[str] | Callable[[Any], Iterable[str]]
     retry: Retry
     timeout: Seconds | None
     on_error: Literal["fail", "pause"]

@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 
 from hookline import codec
 from hookline.codec import Typed
-from hookline.jobs.call import Note, Pending, Stream
+from hookline.jobs.call import Note, Pending, Stream, Tag, fingerprint
 from hookline.jobs.calls import Calls
 from hookline.jobs.step import check_name
+from hookline.jobs.tags import checked
 
 MOST_STREAMED = 64 * 1024
 """Bytes that may be published at once, as JSON."""
@@ -43,6 +44,20 @@ class Values(Calls):
     def get_var(self, name: str, default: Any = None) -> Any:
         """What this run last set under `name`."""
         return self._variables.get(name, default)
+
+    def tag(self, *tags: str) -> Pending[None]:
+        """Let people find this run by `tags` as well; those that it has already stay one.
+
+        Raises:
+            InvalidInput: one has no or over 100 characters, or some that cannot be printed; there are over 20.
+
+        Example:
+            await ctx.tag(f"customer:{order.customer}")
+        """
+        call = Tag(
+            key=self._key("tag"), position=next(self._positions), fingerprint=fingerprint(tags), tags=checked(tags)
+        )
+        return Pending(self._performer.perform, call)
 
     def stream(self, data: Any) -> Pending[None]:
         """Publish `data` to whoever follows this run, once, in the order of these calls.

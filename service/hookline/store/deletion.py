@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.errors import IllegalTransition
+from hookline.store import logs
 from hookline.store.database import Connection, transaction
 from hookline.store.signals import WAKE
 from hookline.store.states import TERMINAL
@@ -85,3 +86,4 @@ async def delete(connection: Connection, run: UUID, left: bytes) -> None:
     """
     for statement in STATEMENTS:
         await connection.execute(statement, run, left)
+    await logs.delete(connection, run)

@@ -17,15 +17,16 @@ with {FRESH},
 new as materialized (
     select * from unnest($16::uuid[], $17::text[], $18::int[], $19::text[], $20::smallint[], $21::float8[],
                          $22::text[], $23::uuid[], $24::smallint[], $25::json[], $26::json[], $27::uuid[],
-                         $28::uuid[], $29::bool[], $30::text[])
+                         $28::uuid[], $29::bool[], $30::text[], $31::text[], $32::text[], $33::json[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, correlation, position)
+                                     event_index, input, event, body_from, parent, attached, correlation, source,
+                                     subject, tags, position)
      where delivery_id in (select id from fresh)
 ),
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types::json from unnest($31::uuid[], $32::text[]) as happened (id, types)
+    select id, types::json from unnest($34::uuid[], $35::text[]) as happened (id, types)
      where id in (select id from fresh)
     on conflict do nothing
     returning types
@@ -65,7 +66,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
         rows = await connection.fetch(fit(STORE, new), *columns(new), *runs.columns(wanted), *types(new))
         stored = {row["id"] for row in rows}
         fresh = [each for each in new if each.id in stored]
-        there = await runs.elsewhere(connection, [run for each in fresh for run in each.runs if run.id not in stored])
+        there = await runs.elsewhere(connection, [run for each in fresh for run in each.starts if run.id not in stored])
     settled = {
         each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
         for each in fresh

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -65,6 +65,11 @@ class NewDelivery(Struct, frozen=True):
         """Why it is quarantined, as it is stored and told."""
         return self.reason if self.bare is None else self.bare
 
+    @property
+    def starts(self) -> list[NewRun]:
+        """The runs that it starts, as people find them by it."""
+        return [replace(run, source=self.source, subject=self.subject) for run in self.runs]
+
 
 Alarm = Callable[[NewDelivery], Sequence[NewRun]]
 """The runs that start because a delivery is what its status says, and not because of its events; each bears its id."""
@@ -99,9 +104,10 @@ def under(new: NewDelivery, id_: UUID) -> NewDelivery:
     return replace(new, id=id_, runs=tuple(replace(run, delivery=id_) for run in new.runs))
 
 
-def starting(new: Iterable[NewDelivery], alarm: Alarm) -> list[NewRun]:
+def starting(new: Collection[NewDelivery], alarm: Alarm) -> list[NewRun]:
     """All runs that start along with `new`, those of alarms included."""
-    return [run for each in new for run in (*each.runs, *alarm(each))]
+    raised = [[replace(run, source=each.source, subject=each.subject) for run in alarm(each)] for each in new]
+    return [run for each, alarmed in zip(new, raised, strict=True) for run in (*each.starts, *alarmed)]
 
 
 GIVEN = (

@@ -22,7 +22,8 @@ RUN = f"""
 select runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
        runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.event_index, runs.parent_id as parent,
        runs.reason, runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation,
-       runs.data_deletion, run_data.event, run_data.body_from, hookline.excerpt(run_data.input, {MOST}) as input,
+       runs.data_deletion, runs.source, runs.subject, runs.tags,
+       run_data.event, run_data.body_from, hookline.excerpt(run_data.input, {MOST}) as input,
        hookline.body_excerpt(deliveries.body, {MOST}) as body,
        hookline.excerpt(run_data.output, {MOST}) as output, hookline.excerpt(run_data.error, {MOST}) as error,
        greatest(octet_length(run_data.input::text), hookline.body_size(deliveries.body)) as size, now() as now

@@ -20,15 +20,20 @@ select runs.job, runs.scope, runs.state, runs.version,
 POSITION = "select position from hookline.journal where run_id = $1 and key = $2"
 
 FORK = """
-insert into hookline.runs (id, job, version, scope, state, priority, delivery_id, forked_from, correlation)
+with forked as (
+insert into hookline.runs
+       (id, job, version, scope, state, priority, delivery_id, source, subject, tags, forked_from, correlation)
 select $2, job, coalesce($3::int, version), scope, case when scope is null then 'queued' else 'blocked' end, priority,
-       delivery_id, id,
+       delivery_id, source, subject, tags, id,
        case when not exists (select from hookline.runs as open
                               where open.job = runs.job and open.correlation = runs.correlation
                                 and open.finished_at is null)
             then correlation end
   from hookline.runs where id = $1
 on conflict do nothing
+returning id, tags
+)
+insert into hookline.run_tags (tag, run_id) select unnest(tags), id from forked
 """
 
 COPY_DATA = """

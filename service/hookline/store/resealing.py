@@ -40,6 +40,7 @@ TABLES = {
     "deliveries": Table({"id": "uuid"}, {"headers": "json", "events": "json", "bindings": "json", "body": "bytea"}),
     "run_data": Table(_RUN, {"event": "json", "input": "json", **_DATA}),
     "journal": Table({**_RUN, "key": "text"}, _DATA, f"kind = any('{{{','.join(FANS)}}}')"),
+    "run_logs": Table({**_RUN, "key": "bigint"}, {"data": "json"}),
     "signals": Table({"id": "uuid"}, {"data": "json"}),
     "waits": Table({**_RUN, "key": "text", "type": "text"}, {"pattern": "json"}),
     "connectors": Table({"name": "text"}, {"cursor": "json"}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ class NewRun(Struct, frozen=True):
         delay: seconds from now until it is due.
         terms: how it gets along with the others in its scope.
         mail: the event and its data, JSON, which an open run about the same is sent instead.
+        source: of its delivery, and `subject`, what that is about; of a child, what its parent has.
+        tags: what people find it by.
     """
 
     id: UUID
@@ -48,6 +50,9 @@ class NewRun(Struct, frozen=True):
     correlation: str | None = None
     terms: Terms = ONE_AT_A_TIME
     mail: bytes | None = None
+    source: str | None = None
+    subject: str | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def letter(self) -> bytes:
@@ -68,10 +73,14 @@ CREATING = """
 created as (
     insert into hookline.runs
            (id, job, version, scope, state, priority, due_at, idempotency_key, delivery_id, event_index, parent_id,
-            attached, correlation)
+            attached, correlation, source, subject, tags)
     select id, job, version, scope, case when scope is null then 'queued' else 'blocked' end,
            priority, now() + make_interval(secs => delay), idempotency_key, delivery_id, event_index, parent, attached,
-           correlation
+           correlation,
+           case when parent is null then source else (select runs.source from hookline.runs where runs.id = parent) end,
+           case when parent is null then subject else (select runs.subject from hookline.runs where runs.id = parent)
+           end,
+           case when tags is not null then array(select json_array_elements_text(tags)) end
       from new order by position
     on conflict do nothing
     returning id
@@ -79,6 +88,10 @@ created as (
 stored as (
     insert into hookline.run_data (run_id, input, event, body_from)
     select id, input, event, body_from from new join created using (id)
+),
+tagged as (
+    insert into hookline.run_tags (tag, run_id)
+    select json_array_elements_text(tags), id from new join created using (id) where tags is not null
 )
 """
 """The part of a statement that makes runs of the rows `new`."""
@@ -90,9 +103,10 @@ CREATE = f"""
 with new as materialized (
     select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
                          $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[], $13::uuid[], $14::bool[],
-                         $15::text[])
+                         $15::text[], $16::text[], $17::text[], $18::json[])
              with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, correlation, position)
+                                     event_index, input, event, body_from, parent, attached, correlation, source,
+                                     subject, tags, position)
 ),
 {CREATING}
 select id, {ONE_HINT} from created
@@ -122,6 +136,9 @@ def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
         [run.parent for run in runs],
         [run.attached for run in runs],
         [run.correlation for run in runs],
+        [run.source for run in runs],
+        [run.subject for run in runs],
+        [msgspec.json.encode(run.tags) if run.tags else None for run in runs],
     )
 
 
@@ -210,3 +227,20 @@ async def existing(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID,
         [run.correlation if run.mail is None else None for run in runs],
     )
     return {row["wanted"]: row["id"] for row in rows}
+
+
+TAG = """
+with tagged as (
+    update hookline.runs
+       set tags = array(select unnest(runs.tags) union select json_array_elements_text(more) order by 1)
+      from unnest($1::uuid[], $2::json[]) as given (id, more) where runs.id = given.id
+    returning runs.id, tags
+)
+insert into hookline.run_tags (tag, run_id) select unnest(tags), id from tagged on conflict do nothing
+"""
+
+
+async def tag(connection: Connection, more: Mapping[UUID, Collection[str]]) -> None:
+    """Give runs, which are locked, `more` tags; those that one has already stay one."""
+    if more:
+        await connection.execute(TAG, list(more), [msgspec.json.encode(sorted(tags)) for tags in more.values()])

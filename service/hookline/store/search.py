@@ -9,6 +9,7 @@ planner might read all runs in the order of their ids until it has met enough of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from msgspec import Struct
 from hookline.codec import first_uuid7
 from hookline.store.database import Connection, transaction
 from hookline.store.states import STATES, TERMINAL
+from hookline.store.views import COLUMNS
 
 SCAN = 10_000
 
@@ -42,17 +44,19 @@ class Found(Struct, frozen=True):
     looked_at: datetime | None = None
 
 
-_RUN = """
-id, job, version, scope, state, priority, created_at, started_at, finished_at, due_at, delivery_id as delivery,
-parent_id as parent, reason, attempt, worker_id as worker, forked_from, superseded_by, correlation, data_deletion
-"""
+_RUNS = "hookline.runs"
+
+_TAGGED = "hookline.run_tags cross join lateral (select * from hookline.runs where id = run_id offset 0) as runs"
+"""The runs of a tag, each looked up by its id, whatever the planner thinks of it."""
 
 
 class Wanted(Struct, frozen=True):
     """Which runs are meant: those that fit all that is said.
 
     Args:
-        source: of the delivery that started them.
+        source: of the delivery that started them, or what they descend from.
+        subject: what that is about, such as a repository.
+        tag: which they have; with `*` in it for any text, those that are looked at are compared with it.
         since: when they were created at the earliest; their ids tell.
         is_ended: whether they have ended, if that matters.
     """
@@ -63,6 +67,8 @@ class Wanted(Struct, frozen=True):
     scope: str | None = None
     correlation: str | None = None
     source: str | None = None
+    subject: str | None = None
+    tag: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     is_ended: bool | None = None
@@ -78,20 +84,23 @@ async def runs(
         scan: rows that are looked at, at most; `SCAN` unless it is given.
     """
     scan = scan or SCAN
-    leading, near = _near(wanted, before)
+    table, leading, near = _near(wanted, before)
     far = {
         "job = {}": wanted.job,
         "state = {}": wanted.state,
         "scope = {}": wanted.scope,
         "correlation = {}": wanted.correlation,
-        "(select source from hookline.deliveries where deliveries.id = delivery) = {}": wanted.source,
+        "source = {}": wanted.source,
+        "subject = {}": wanted.subject,
+        "tags @> array[{}::text]": _exact(wanted.tag),
+        "exists (select from unnest(tags) as tag where tag like {})": _pattern(wanted.tag),
         "state = any({})": None if wanted.is_ended is None else _AMONG[wanted.is_ended],
     }
     values: list[Any] = []
-    order = "".join(f"{column} desc, " for column in leading)
-    candidates = f"from hookline.runs{_clause(near, values)} order by {order}id desc"
+    order = ", ".join(f"{column} desc" for column in leading)
+    candidates = f"from {table}{_clause(near, values)} order by {order}"
     given = len(values)
-    looked = f"(select {_RUN} {candidates} limit {scan}) as looked{_clause(far, values)}"
+    looked = f"(select {COLUMNS} {candidates} limit {scan}) as looked{_clause(far, values)}"
     async with transaction(connection):
         await connection.execute(IN_ORDER)
         # What is filtered out of rows in an order leaves the others in it.
@@ -108,27 +117,50 @@ async def runs(
 _AMONG = {True: list(TERMINAL), False: [state for state in STATES if state not in TERMINAL]}
 
 
-def _near(wanted: Wanted, before: UUID | None) -> tuple[Sequence[str], dict[str, Any]]:
-    """What one index is led by, of what is likely the rarest, and the conditions that it meets."""
+def _near(wanted: Wanted, before: UUID | None) -> tuple[str, Sequence[str], dict[str, Any]]:
+    """What is read: of which table, in which order, and the conditions that one index meets.
+
+    That is the index of what is likely the rarest of all that is asked for.
+    """
     first = wanted.since and first_uuid7(wanted.since)
     behind = min((each for each in (before, wanted.until and first_uuid7(wanted.until)) if each), default=None)
+    if wanted.run is not None:
+        return _RUNS, ("id",), {"id = {}": wanted.run, "id < {}": behind}
     leading: tuple[str, ...]
     values: tuple[str, ...]
-    if wanted.run is not None:
-        return (), {"id = {}": wanted.run, "id < {}": behind}
-    if wanted.job is not None and wanted.correlation is not None:
+    table, id_, within = _RUNS, "id", "true"
+    if wanted.subject is not None:
+        leading, values, within = ("subject",), (wanted.subject,), "subject is not null"
+    elif (tag := _exact(wanted.tag)) is not None:
+        leading, values, table, id_ = ("tag",), (tag,), _TAGGED, "run_id"
+    elif wanted.job is not None and wanted.correlation is not None:
         leading, values, within = ("job", "correlation"), (wanted.job, wanted.correlation), "correlation is not null"
     elif wanted.state not in (None, "succeeded"):
         leading, values, within = ("left(state, 2)",), (wanted.state[:2],), "left(state, 2) <> 'su'"
     elif wanted.job is not None:
-        leading, values, within = ("job",), (wanted.job,), "true"
+        leading, values = ("job",), (wanted.job,)
+    elif wanted.source is not None:
+        leading, values, within = ("source",), (wanted.source,), "source is not null"
     else:
-        return (), {"id >= {}": first, "id < {}": behind}
-    pair, marks = ", ".join([*leading, "id"]), ", ".join(["{}"] * (len(leading) + 1))
-    return leading, {
-        f"{within} and ({pair}) >= ({marks})": (*values, first or NIL),
-        f"({pair}) < ({marks})": (*values, behind or LAST),
-    }
+        return _RUNS, ("id",), {"id >= {}": first, "id < {}": behind}
+    order = (*leading, id_)
+    row, marks = ", ".join(order), ", ".join(["{}"] * len(order))
+    return table, order, {
+        f"{within} and ({row}) >= ({marks})": (*values, first or NIL),
+        f"({row}) < ({marks})": (*values, behind or LAST),
+    }  # fmt: skip
+
+
+def _exact(tag: str | None) -> str | None:
+    """`tag`, if it stands for itself."""
+    return None if tag is None or "*" in tag else tag
+
+
+def _pattern(tag: str | None) -> str | None:
+    """What the texts are like that `tag` stands for, if it stands for several."""
+    if tag is None or "*" not in tag:
+        return None
+    return re.sub(r"([\\%_])", r"\\\1", tag).replace("*", "%")
 
 
 def _clause(conditions: Mapping[str, Any], values: list[Any]) -> str:

@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from hookline.store.database import Connection
 
-_RUN = """
+COLUMNS = """
 runs.id, runs.job, runs.version, runs.scope, runs.state, runs.priority, runs.created_at, runs.started_at,
 runs.finished_at, runs.due_at, runs.delivery_id as delivery, runs.parent_id as parent, runs.reason,
-runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation, runs.data_deletion
+runs.attempt, runs.worker_id as worker, runs.forked_from, runs.superseded_by, runs.correlation, runs.data_deletion,
+runs.source, runs.subject, runs.tags
 """
 
 
@@ -29,7 +30,7 @@ def where(conditions: Mapping[str, Any]) -> tuple[str, list[Any]]:
 
 
 RUN = f"""
-select {_RUN}, event, input, body, output, error
+select {COLUMNS}, event, input, body, output, error
   from hookline.runs
   join hookline.run_data on run_id = runs.id
   left join hookline.deliveries on deliveries.id = body_from

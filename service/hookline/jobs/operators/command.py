@@ -14,6 +14,7 @@ from typing import Any
 from hookline import telemetry
 from hookline.errors import ConfigurationError, HooklineError
 from hookline.jobs.given import rendered
+from hookline.jobs.operators.called import called
 from hookline.spans import Seconds, seconds
 
 KEPT_OUTPUT = 65_536
@@ -72,6 +73,15 @@ class Command:
         argv = [str(each) for each in rendered(self._argv, given or {})]
         env = {name: value for name, value in os.environ.items() if not name.startswith("HOOKLINE_")}
         env |= {name: str(value) for name, value in rendered(self._env, given or {}).items()}
+        with called("RUN", argv[0], good=(0,)) as call:
+            status, output = await self._run(argv, env)
+            call["status"] = status
+        if status:
+            raise CommandFailed(f"{self.name} ended with status {status}: {output[-500:].strip()}")
+        return {"status": status, "output": output}
+
+    async def _run(self, argv: list[str], env: dict[str, str]) -> tuple[int, str]:
+        """Run the program to its end; returns its status, and what it wrote last."""
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT, env=env, cwd=self._cwd,
             start_new_session=True,
@@ -87,9 +97,7 @@ class Command:
                     reading.cancel()
         finally:
             await _end(process)
-        if status:
-            raise CommandFailed(f"{self.name} ended with status {status}: {output.text[-500:].strip()}")
-        return {"status": status, "output": output.text}
+        return status, output.text
 
 
 class Output:

@@ -16,6 +16,7 @@ from hookline import codec
 from hookline.errors import ConfigurationError, Fatal, HooklineError
 from hookline.jobs.current import CURRENT
 from hookline.jobs.given import rendered
+from hookline.jobs.operators.called import called
 from hookline.spans import Seconds, seconds
 
 LARGEST = 10 * 1024 * 1024
@@ -122,11 +123,13 @@ class HttpRequest:
                 content=content,
                 extensions={"sni_hostname": url.host},
             )
-            response = await client.send(request, stream=True)
-            try:
-                body = await _read(response)
-            finally:
-                await response.aclose()
+            with called(method, _named(url), request.headers.get("Idempotency-Key")) as call:
+                response = await client.send(request, stream=True)
+                call["status"] = response.status_code
+                try:
+                    body = await _read(response)
+                finally:
+                    await response.aclose()
             if not (self._redirects and response.is_redirect and "location" in response.headers):
                 return self._judged(url, response, body)
             url, elsewhere = url.join(response.headers["location"]), url

@@ -39,6 +39,9 @@ class Filter(msgspec.Struct, forbid_unknown_fields=True):
     job: Text | None = None
     scope: Text | None = None
     state: State | None = None
+    source: Text | None = None
+    subject: Text | None = None
+    tag: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
 

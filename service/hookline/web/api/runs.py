@@ -31,6 +31,7 @@ class StartRun(msgspec.Struct, forbid_unknown_fields=True):
     priority: int = 0
     delay: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     idempotency_key: str | None = None
+    tags: list[str] = []
 
 
 class RunsQuery(Page, kw_only=True):
@@ -40,6 +41,9 @@ class RunsQuery(Page, kw_only=True):
     scope: Text | None = None
     state: State | None = None
     correlation: Text | None = None
+    source: Text | None = None
+    subject: Text | None = None
+    tag: Text | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -52,13 +56,16 @@ class Runs:
         self._intake = intake
 
     async def list(self, _: Request, query: RunsQuery) -> Response:
-        """`GET /api/runs`: the newest first, without their data."""
+        """`GET /api/runs`: the newest first, without their data; a page that is not full may have a next one."""
         async with self._database.reading() as connection:
             wanted = Wanted(
                 job=query.job,
                 state=query.state,
                 scope=query.scope,
                 correlation=query.correlation,
+                source=query.source,
+                subject=query.subject,
+                tag=query.tag,
                 since=query.since,
                 until=query.until,
             )
@@ -83,6 +90,7 @@ class Runs:
                 priority=body.priority,
                 delay=body.delay,
                 idempotency_key=body.idempotency_key,
+                tags=body.tags,
             )
         )
         return await as_it_stands(self._database, request, run, 201 if new else 200)

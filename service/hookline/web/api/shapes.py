@@ -45,6 +45,9 @@ class Run(TypedDict):
     superseded_by: UUID | None
     correlation: str | None
     data_deletion: str | None
+    source: str | None
+    subject: str | None
+    tags: list[str] | None
 
 
 class Recorded(TypedDict):
@@ -102,6 +105,32 @@ class RunPage(TypedDict):
     runs: list[Run]
     next: UUID | None
     looked_back_to: datetime | None
+
+
+class LogLine(TypedDict):
+    """A line that a run has said; `step` is the key of the step that said it, `null` if the job did.
+
+    `kind` is `call` of a request to others, or of a program: its `fields` are `method`, `url`, `status`, `ms`,
+    `idempotency_key` and `error`, those of them that there are.
+    """
+
+    id: str
+    at: datetime
+    level: Literal["debug", "info", "warning", "error", "critical"]
+    kind: Literal["log", "call"]
+    step: str | None
+    attempt: int | None
+    claim: int
+    event: str
+    fields: dict[str, Any]
+
+
+class LogPage(TypedDict):
+    """A page of what a run has said, in that order; of what is `dropped` nothing but the number of lines is known."""
+
+    lines: list[LogLine]
+    next: str | None
+    dropped: int
 
 
 class Signalled(TypedDict):

@@ -17,6 +17,7 @@ from hookline.web.api.bulk import Bulk
 from hookline.web.api.definitions import TYPES, Definitions
 from hookline.web.api.inbox import Inbox
 from hookline.web.api.listings import Listings
+from hookline.web.api.logs import Logs
 from hookline.web.api.overview import Overview
 from hookline.web.api.resealing import Resealing
 from hookline.web.api.runs import Runs
@@ -29,6 +30,7 @@ from hookline.web.api.shapes import (
     Graph,
     Job,
     JobList,
+    LogPage,
     NewToken,
     RunPage,
     RunWithData,
@@ -69,6 +71,7 @@ def table(
 ) -> Sequence[Endpoint]:
     """Every endpoint of the API; of two that fit a path the first one answers."""
     runs = Runs(database, intake)
+    logs = Logs(database)
     actions = Actions(database, intake, app.latest)
     steering = Steering(database, actions)
     bulk = Bulk(database, actions)
@@ -90,6 +93,7 @@ def table(
         Endpoint("GET /runs/{id}", "viewer", runs.show, RunWithData),
         Endpoint("POST /runs/{action}", "operator", bulk.post, refuses=(Fault.NO_SUCH_PATH,)),
         Endpoint("GET /runs/{id}/await", "viewer", steering.await_, RunWithData, refuses=(Fault.NOT_YET,)),
+        Endpoint("GET /runs/{id}/logs", "viewer", logs.list, LogPage),
         Endpoint("GET /runs/{id}/debug", "viewer", steering.debug, DebuggedRun),
         Endpoint("DELETE /runs/{id}/data", "admin", steering.delete_data, DataDeleted, (200, 202), FORBIDDEN),
         Endpoint("POST /runs/{id}/retry", "operator", steering.retry, RunWithData, (201,), FORBIDDEN),

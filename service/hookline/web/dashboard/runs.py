@@ -15,13 +15,14 @@ from starlette.responses import RedirectResponse, Response
 from hookline.app import App
 from hookline.ingress.register import Register
 from hookline.jobs.diagram import of_runs
-from hookline.store import excerpts, search, views
-from hookline.store.database import Database
+from hookline.store import excerpts, logs, search, views
+from hookline.store.database import Connection, Database
 from hookline.store.search import Wanted
 from hookline.store.states import STATES, TERMINAL
 from hookline.web import answers
 from hookline.web.access import sees
 from hookline.web.api import parameters
+from hookline.web.api.logs import line
 from hookline.web.dashboard import asked, graph, pretty
 from hookline.web.dashboard.render import as_page, page
 from hookline.web.dashboard.timeline import timeline
@@ -31,6 +32,11 @@ from hookline.web.problems import Problem
 WITHIN = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "6h": timedelta(hours=6), "1d": timedelta(days=1),
           "7d": timedelta(days=7), "30d": timedelta(days=30)}  # fmt: skip
 """How far back a list may be asked to go."""
+
+SHOWN_LINES = 300
+"""Lines of a log that a page shows, the last ones."""
+
+FILTERS = ("job", "scope", "source", "subject", "tag")
 
 BULK = {"cancel": "Cancel", "pause": "Pause", "resume": "Resume", "retry": "Retry"}
 
@@ -45,17 +51,17 @@ class RunPages:
 
     @as_page
     async def list(self, request: Request) -> Response:
-        """`GET /runs?job=&state=&scope=&source=&within=&since=&until=`."""
-        job, scope, source = (asked.text(request, name) or None for name in ("job", "scope", "source"))
+        """`GET /runs?job=&state=&scope=&source=&subject=&tag=&within=&since=&until=`."""
+        given = {name: asked.text(request, name) or None for name in FILTERS}
+        named: dict[str, Any] = given
         state = asked.one_of(request, "state", ("", *STATES)) or None
         since, until = times(request)
         paging = asked.page(request)
         async with self._database.reading() as connection:
-            wanted = Wanted(job=job, state=state, scope=scope, source=source, since=since, until=until)
+            wanted = Wanted(state=state, since=since, until=until, **named)
             found = await search.runs(connection, wanted, before=paging.cursor, limit=paging.limit)
             whence = await search.whence(connection, found.rows)
-        # what the API understands; it does not know of sources
-        bulk = {"job": job, "scope": scope, "state": state, "since": since, "until": until}
+        bulk = given | {"state": state, "since": since, "until": until}
         return page(
             request,
             "runs.html",
@@ -66,9 +72,9 @@ class RunPages:
             states=STATES,
             within=list(WITHIN),
             query=request.query_params,
-            filter=None if source else {name: each for name, each in bulk.items() if each is not None},
+            filter={name: each for name, each in bulk.items() if each is not None},
             bulk=BULK,
-            is_filtered=any(request.query_params.get(name) for name in ("job", "state", "scope", "source", "within")),
+            is_filtered=any(request.query_params.get(name) for name in (*FILTERS, "state", "within")),
         )
 
     @as_page
@@ -97,6 +103,8 @@ class RunPages:
             insight = await views.insight(connection, run)
             variables = await views.variables(connection, id_)
             origin = await excerpts.origin(connection, run["delivery"]) if run["delivery"] else None
+            log = await said(connection, request, id_)
+            calls = await logs.last_of_run(connection, id_, kind="call", limit=9)
             related = await excerpts.names(connection, _related(run, journal, insight))
         job = self._app.offers.get(f"{run['job']}@{run['version']}") or self._app.latest.get(run["job"])
         keys = [
@@ -116,6 +124,8 @@ class RunPages:
             drawing=graph.drawing(diagram, states(diagram_states(run, journal, variables))),
             is_learnt=job is None or job.diagram is None,
             insight=insight,
+            log=log,
+            calls=[line(each) for each in reversed(calls)],
             variables={name: pretty.shown(value, most=excerpts.LITTLE) for name, value in variables.items()},
             origin=origin,
             bindings=_bindings(origin, run),
@@ -132,6 +142,25 @@ class RunPages:
                 each["key"].rpartition("/")[2].partition("#")[0] for each in insight.waits if each["kind"] == "signal"
             ],
         )
+
+
+async def said(connection: Connection, request: Request, run: UUID) -> dict[str, Any]:
+    """The last lines of `run` that fit `?level=&step=&said=`; raises `Problem` 422."""
+    level = asked.one_of(request, "level", ("", *logs.LEVELS)) or None
+    step = asked.text(request, "step") or None
+    kind = "call" if asked.one_of(request, "said", ("", "calls")) else None
+    least = logs.LEVELS[level] if level else None
+    rows = await logs.last_of_run(connection, run, level=least, step=step, kind=kind, limit=SHOWN_LINES)
+    return {
+        "lines": [line(each) for each in rows],
+        "is_cut": len(rows) == SHOWN_LINES,
+        "dropped": await logs.dropped(connection, run),
+        "levels": ("all", "info", "warning", "error"),
+        "level": level,
+        "step": step,
+        "kind": kind,
+        "is_filtered": any((level, step, kind)),
+    }
 
 
 def times(request: Request) -> tuple[datetime | None, datetime | None]:

@@ -6,6 +6,7 @@ const EVERY = 5000;
 const LEAST = 1000;
 const SPREAD = 250; // so that not all pages that are open ask at once
 const REST = 10; // times as long as an answer took, so that a busy service is not kept busy by who watches it
+const LIVELY = 2000;
 
 let asked = 0;
 let took = 0;
@@ -37,7 +38,8 @@ export async function refresh() {
     running = false;
     took = performance.now() - asked;
     show();
-    if (how === "poll" || failed) later(EVERY);
+    if (document.querySelector("main [data-lively]")) later(LIVELY); // the stream does not tell what a run says
+    else if (how === "poll" || failed) later(EVERY);
   }
 }
 
