@@ -10,6 +10,7 @@ from hookline.cli import (
     backtest,
     definitions,
     deliveries,
+    doctor,
     jobs,
     migrate,
     parsers,
@@ -39,6 +40,7 @@ commands.command()(run.dev)
 commands.command()(run.serve)
 commands.command()(migrate.migrate)
 commands.command()(send.send)
+commands.command()(doctor.doctor)
 steer.add_to(runs.commands)
 commands.add_typer(definitions.commands, name="definitions")
 commands.add_typer(deliveries.commands, name="deliveries")
