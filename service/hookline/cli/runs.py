@@ -4,75 +4,91 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
+from hookline.cli import complete, exits
+from hookline.cli.client import Asked, Client, DatabaseOption, JsonOption, TokenOption, UrlOption, as_json, asked
+from hookline.cli.picture import Picture, result
+from hookline.cli.stream import Feed
+from hookline.cli.tables import Column, console, drawn, print_table, state, when
+from hookline.client import Refused
 
 commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
-COLOURS = {
-    "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
-    "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim", "skipped": "dim",
-}  # fmt: skip
+COLUMNS = (
+    Column("run"), Column("state"), Column("job", 1), Column("created", 2, whole=True), Column("reason", 3),
+    Column("scope", 4),
+)  # fmt: skip
 TERMINAL = ("succeeded", "failed", "cancelled")
-WATCH_EVERY = 0.25
+STEPS_EVERY = 0.5
+"""Seconds between two looks at the steps of a run that is running, of which no stream tells."""
 
-RunArgument = Annotated[str, typer.Argument(help="The id of a run.", metavar="RUN")]
+PATIENCE = 60.0
+"""Seconds that a service may be away before nobody waits for it any more."""
+
+RunArgument = Annotated[str, typer.Argument(help="The id of a run.", metavar="RUN", autocompletion=complete.open_runs)]
+WantedJob = Annotated[str | None, typer.Option(help="Only of this job.", autocompletion=complete.jobs)]
 
 
 @commands.command("list")
 def list_(
-    job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
+    job: WantedJob = None,
     scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many, at most.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep it up to date, until Ctrl-C.")] = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    database: DatabaseOption = False,
     json: JsonOption = False,
 ) -> None:
     """List the newest runs."""
-    told = Client(url, token).get("/api/runs", job=job, scope=scope, state=state, limit=limit)
+    source = asked(url, token, database=database)
+    wanted = {"job": job, "scope": scope, "state": state, "limit": limit}
+    told = source.get("/api/runs", **wanted)
     if json:
         typer.echo(as_json(told))
-        return
-    table = Table(
-        Column("run", no_wrap=True),
-        "job",
-        "scope",
-        "state",
-        "created",
-        "reason",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
-    for run in told["runs"]:
-        table.add_row(
-            run["id"],
-            run["job"],
-            Text(run["scope"] or ""),
-            _state(run["state"]),
-            _when(run["created_at"]),
-            Text(run["reason"] or "", overflow="ellipsis", no_wrap=True),
-        )
-    Console().print(table)
+    elif watch and isinstance(source, Client) and (out := console()).is_terminal:
+        feed = Feed(source, "/api/stream", kind="run", job=job, scope=scope)
+        with Live(console=out, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(drawn(COLUMNS, _rows(told)[: out.height - 2], out.width), refresh=True)
+                feed.some(None)
+                told = source.get("/api/runs", **wanted)
+    elif watch:
+        raise typer.BadParameter("--watch is for a terminal and a service; `hookline watch` tells lines")
+    else:
+        print_table(COLUMNS, _rows(told))
+
+
+def _rows(told: dict[str, Any]) -> list[list[str | Text]]:
+    return [
+        [
+            run["id"], state(run["state"]), run["job"], when(run["created_at"]), run["reason"] or "",
+            run["scope"] or "",
+        ]
+        for run in told["runs"]
+    ]  # fmt: skip
 
 
 @commands.command()
-def show(run: RunArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def show(
+    run: RunArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
     """Show a run with its steps."""
-    told = Client(url, token).get(f"/api/runs/{run}")
+    told = asked(url, token, database=database).get(f"/api/runs/{run}")
     if json:
         typer.echo(as_json(told))
     else:
-        Console().print(_picture(told))
+        console().print(Picture(told))
 
 
 @commands.command()
@@ -80,84 +96,76 @@ def watch(
     run: RunArgument,
     url: UrlOption = None,
     token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Show a run as it happens, until it ends; exits 0 only if it succeeded."""
-    client = Client(url, token)
-    console = Console()
-    ended = _watch_live(client, run, console) if console.is_terminal else _watch_in_lines(client, run, console)
-    if ended != "succeeded":
-        raise typer.Exit(1)
+    source = asked(url, token, database=database)
+    if console().is_terminal and not json:
+        ended = _watch_live(source, run)
+    else:
+        ended = _watch_in_lines(source, run, quiet=json)
+    if json:
+        typer.echo(as_json(ended))
+    if ended["state"] != "succeeded":
+        raise typer.Exit(exits.Exit.NO)
 
 
-def _watch_live(client: Client, run: str, console: Console) -> str:
-    """The run's picture, kept up to date in place; returns the state that it ended in."""
-    with Live(console=console, auto_refresh=False) as live:
-        for told in looks(client, run):
-            live.update(_picture(told), refresh=True)
-    return str(told["state"])
+def _watch_live(source: Asked, run: str) -> dict[str, Any]:
+    """The run's picture, kept up to date in place; returns the run as it ended."""
+    out = console()
+    picture: Picture | None = None
+    with Live(console=out, refresh_per_second=8) as live:
+        for told in looks(source, run):
+            if picture is None:
+                picture = Picture(told, live=True, height=out.height)
+                live.update(picture)
+            picture.run = told
+        live.update(Picture(told))
+    return told
 
 
-def _watch_in_lines(client: Client, run: str, console: Console) -> str:
-    """A line for each change, for logs and pipes; returns the state that the run ended in."""
+def _watch_in_lines(source: Asked, run: str, *, quiet: bool) -> dict[str, Any]:
+    """A line for each change, for logs and pipes; returns the run as it ended."""
+    out = console()
     seen: set[tuple[str, str]] = set()
-    for told in looks(client, run):
+    for told in looks(source, run):
         for step in told["journal"]:
-            if (change := (step["key"], step["state"])) not in seen:
+            if (change := (step["key"], step["state"])) not in seen and not quiet:
                 seen.add(change)
-                console.print(f"{step['state']:10} {step['key']}", _result(step), soft_wrap=True, highlight=False)
-    console.print(f"{told['state']:10} {told['job']}", told["output"] or told["reason"] or "", soft_wrap=True)
-    return str(told["state"])
+                out.print(Text(f"{step['state']:10} {step['key']} {result(step)}".rstrip()), soft_wrap=True)
+    if not quiet:
+        rest = told["reason"] or ("" if told["output"] is None else told["output"])
+        out.print(Text(f"{told['state']:10} {told['job']} {rest}".rstrip()), soft_wrap=True)
+    return told
 
 
-def looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
-    """The run, again and again, until it has ended."""
+def looks(source: Asked, run: str) -> Iterator[dict[str, Any]]:
+    """The run, again whenever something has become of it, until it has ended; raises `Refused`."""
+    told = source.get(f"/api/runs/{run}")
+    feed = Feed(source, f"/api/runs/{run}/stream") if isinstance(source, Client) else None
+    since = time.monotonic()
     while True:
-        told = client.get(f"/api/runs/{run}")
         yield told
         if told["state"] in TERMINAL:
             return
-        time.sleep(WATCH_EVERY)  # over HTTP, which has no hints
+        _wait(feed, STEPS_EVERY if told["state"] == "running" or feed is None else None)
+        try:
+            told = source.get(f"/api/runs/{run}")
+            since = time.monotonic()
+        except Refused as refused:
+            if refused.status not in exits.AWAY or time.monotonic() - since > PATIENCE:
+                raise
+            exits.say(f"{refused}; trying again")
+            time.sleep(2 * STEPS_EVERY)  # a service that is away tells nobody of its return
 
 
-def _picture(run: dict[str, Any]) -> Group:
-    head = Text.assemble((run["job"], "bold"), f" v{run['version']}  ", run["id"], "  ").append_text(
-        _state(run["state"])
-    )
-    steps = Table("step", "state", "attempt", "time", "result", box=None, header_style="dim", pad_edge=False)
-    for each in run["journal"]:
-        steps.add_row(
-            Text(each["key"]),
-            _state(each["state"]),
-            str(each["attempt"]),
-            _span(each["started_at"], each["finished_at"]),
-            Text(_result(each), overflow="ellipsis", no_wrap=True),
-        )
-    lines: list[Text | Table] = [head]
-    if run["journal"]:
-        lines.append(steps)
-    if run["output"] is not None:
-        lines.append(Text(f"result  {run['output']}"))
-    if run["reason"]:
-        lines.append(Text(f"reason  {run['reason']}", style=COLOURS.get(run["state"], "")))
-    return Group(*lines)
-
-
-def _result(step: dict[str, Any]) -> str:
-    if step["error"]:
-        return str(step["error"]["message"])[:200]
-    return "" if step["output"] is None else str(step["output"])[:200]
-
-
-def _state(state: str) -> Text:
-    return Text(state, style=COLOURS.get(state, ""))
-
-
-def _when(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%m-%d %H:%M:%S")
-
-
-def _span(began: str | None, ended: str | None) -> str:
-    if began is None or ended is None:
-        return ""
-    span = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
-    return f"{span * 1000:.0f} ms" if span < 1 else f"{span:.1f} s"
+def _wait(feed: Feed | None, timeout: float | None) -> None:
+    """Return when something has become of the run, or after `timeout` seconds."""
+    try:
+        if feed is not None:
+            feed.some(timeout)
+            return
+    except Refused:
+        timeout = STEPS_EVERY  # there is no stream, so only looking tells
+    time.sleep(timeout or STEPS_EVERY)

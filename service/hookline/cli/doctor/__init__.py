@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -13,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookline import embedded, telemetry
+from hookline import telemetry
 from hookline.cli.client import JsonOption, as_json, harmless
+from hookline.cli.direct import existing
 from hookline.cli.doctor import here, there
-from hookline.cli.doctor.facts import UNREACHABLE, Facts, Here, look_at_replica, look_here, look_there
+from hookline.cli.doctor.facts import UNREACHABLE, Facts, look_at_replica, look_here, look_there
 from hookline.cli.doctor.findings import Finding, Found
 from hookline.errors import ConfigurationError
 
@@ -70,23 +69,11 @@ def _facts(url: str | None) -> Facts:
     seen, app = look_here()
     ready = None if url is None else look_at_replica(url)
     try:
-        with _database(seen) as dsn:
+        with existing(seen.settings) as dsn:
             told = None if dsn is None else asyncio.run(look_there(seen, app, dsn))
     except (*UNREACHABLE, ConfigurationError) as error:
         return Facts(seen, unreachable=_why(error), ready=ready)
     return Facts(seen, told, ready=ready)
-
-
-@contextmanager
-def _database(seen: Here) -> Iterator[str | None]:
-    """Where Postgres is; an embedded one is made by nobody who only looks."""
-    if seen.settings.database_url is not None:
-        yield seen.settings.database_url.get_secret_value()
-    elif seen.data is not None and (seen.data / "PG_VERSION").exists():
-        with embedded.running(seen.data) as dsn:
-            yield dsn
-    else:
-        yield None
 
 
 def _why(error: Exception) -> str:
