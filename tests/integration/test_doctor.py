@@ -55,7 +55,7 @@ async def test_all_that_is_broken_is_found_and_no_secret_is_told(dsn: str, tmp_p
         assert "dead" in found["warning workers"]
         assert "release" in found["problem definitions"]
         assert "waits for 60 min" in found["problem runs"]
-        assert any("deploy version 1, which nobody offers" in each["found"] for each in findings)
+        assert any("nobody offers deploy version 1: 1" in each["found"] for each in findings)
         assert "nightly is late" in found["problem schedules"]
         assert any(each["area"] == "replica" and each["state"] == "ok" for each in findings)
         assert SECRET not in out

@@ -158,3 +158,18 @@ async def test_each_shell_can_be_taught(shell: str, word: str) -> None:
     out, err = await process.communicate()
     assert (process.returncode, err, word in out.decode()) == (0, b"", True)
     assert "_HOOKLINE_COMPLETE" in out.decode()
+
+
+async def test_what_is_done_with_several_is_told_a_line_each(dsn: str) -> None:
+    async with on_site(app(), dsn) as site:
+        runs = [str(await site.house.start("work", x, delay=3600)) for x in range(3)]
+        service = {"URL": str(site.client.base_url)}
+        status, out, _ = await hookline("runs", "cancel", *runs[:2], "--job", "work", "--json", **service)
+        told = [json.loads(line) for line in out.splitlines()]
+        assert (status, [each.get("state") for each in told]) == (0, ["cancelled", "cancelled", None])
+        assert told[2]["fitting"] == 1
+        assert await hookline("runs", "cancel", runs[0], **service) == (
+            4, "", f"hookline: 409 Conflict: run {runs[0]} is cancelled already\n",
+        )  # fmt: skip
+        assert (await hookline("runs", "show", "nothing", **service))[0] == 1
+        assert (await hookline("runs", "cancel", **service))[0] == 2

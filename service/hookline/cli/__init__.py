@@ -71,7 +71,7 @@ commands.command("settings")(settings.show)
 def main() -> None:
     """Run the command line; it ends with an `Exit`, and with one line for a person if something is wrong."""
     try:
-        ended = commands(standalone_mode=False, color=False if "NO_COLOR" in os.environ else None)
+        ended = commands(prog_name="hookline", standalone_mode=False, color=False if "NO_COLOR" in os.environ else None)
     except typer.TyperException as error:
         sys.exit(_misused(error))
     except typer.Abort:

@@ -9,11 +9,13 @@ import httpx
 import typer
 
 from hookline.settings import load
+from hookline.store.states import TERMINAL
 
 PATIENCE = 1.0
 """Seconds that a person waits for a completion."""
 
-MOST = 50
+MOST, LONGEST = 50, 40
+"""Completions, and characters of what is said of each."""
 
 
 def _of(path: str, noun: str, word: str, help_: Callable[[dict[str, Any]], str]) -> Callable[..., Any]:
@@ -22,7 +24,8 @@ def _of(path: str, noun: str, word: str, help_: Callable[[dict[str, Any]], str])
     def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         try:
             told = _asked(path, ctx.params)[noun]
-            return [(each[word], help_(each)) for each in told if each[word].startswith(incomplete)][:MOST]
+            fitting = [each for each in told if each[word].startswith(incomplete)][:MOST]
+            return [(each[word], help_(each)[:LONGEST]) for each in fitting]
         except Exception:  # noqa: BLE001 - whatever it is, it must not be in the way of who types
             return []
 
@@ -39,12 +42,10 @@ def open_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The newest runs, those that have not ended first."""
     told = _runs(ctx, incomplete)
     for ended in (False, True):
-        for run, help_ in told:
-            if help_.endswith((" succeeded", " failed", " cancelled")) == ended:
-                yield run, help_
+        yield from ((run, help_) for run, help_ in told if help_.startswith(TERMINAL) == ended)
 
 
-_runs = _of(f"/api/runs?limit={MOST}", "runs", "id", lambda run: f"{run['job']} {run['state']}")
+_runs = _of(f"/api/runs?limit={MOST}", "runs", "id", lambda run: f"{run['state']} {run['job']}")
 jobs = _of("/api/jobs", "jobs", "name", lambda job: job["description"].partition("\n")[0])
 sources = _of("/api/sources", "sources", "name", lambda source: source["parser"])
 workers = _of("/api/workers", "workers", "id", lambda worker: worker["name"])

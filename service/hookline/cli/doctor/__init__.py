@@ -16,7 +16,7 @@ from hookline.cli.client import JsonOption, as_json, harmless
 from hookline.cli.direct import existing
 from hookline.cli.doctor import here, there
 from hookline.cli.doctor.facts import UNREACHABLE, Facts, look_at_replica, look_here, look_there
-from hookline.cli.doctor.findings import Finding, Found
+from hookline.cli.doctor.findings import Finding, Found, many
 from hookline.errors import ConfigurationError
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -98,4 +98,4 @@ def _print(found: list[Finding]) -> None:
         area = each.area
     console.print(table)
     counts = {state: sum(each.state == state for each in found) for state in COLOURS}
-    console.print(f"\n{counts['problem']} problems, {counts['warning']} warnings")
+    console.print(f"\n{many(counts['problem'], 'problem')}, {many(counts['warning'], 'warning')}")

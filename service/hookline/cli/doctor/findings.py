@@ -41,3 +41,8 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} GB"
+
+
+def many(number: int, noun: str) -> str:
+    """So many of them."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

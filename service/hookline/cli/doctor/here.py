@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from hookline.cli.doctor.facts import Here
-from hookline.cli.doctor.findings import Found, size
+from hookline.cli.doctor.findings import Found, many, size
 
 SHORT_TOKEN = 16
 GB = 2**30
@@ -101,7 +101,7 @@ def declared_sources(here: Here) -> Found:
 def application(here: Here) -> Found:
     """Whether the application loads."""
     if here.app is None:
-        yield "ok", f"{len(here.jobs)} jobs", ""
+        yield "ok", many(len(here.jobs), "job"), ""
     elif here.settings.app is None:
         yield (
             "warning",

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hookline.cli.doctor.facts import Here, There
-from hookline.cli.doctor.findings import Found, State, size, span
+from hookline.cli.doctor.findings import Found, State, many, size, span
 from hookline.ingress.parser import GROUP
 from hookline.store.database import PLANS, POOL
 
@@ -52,7 +52,7 @@ def server(_: Here, there: There) -> Found:
     if needed > told["connections"]:
         yield (
             "warning",
-            f"{alive} replicas may need {needed} connections, and there are {told['connections']}",
+            f"{many(alive, 'replica')} may need {needed} connections, and there are {told['connections']}",
             "raise max_connections",
         )
     elif told["connected"] > told["connections"] * 0.9:
@@ -159,7 +159,7 @@ def replicas(_: Here, there: There) -> Found:
     """Whether there are workers, and renew their leases."""
     alive = [each for each in there.workers if each["lease_seconds"] > 0]
     if alive:
-        yield "ok", f"{len(alive)} workers are alive", ""
+        yield "ok", f"{many(len(alive), 'worker')} alive", ""
     else:
         yield "warning", "no worker is alive: nothing runs", "start a replica: `hookline serve`"
     for each in there.workers:
@@ -184,7 +184,7 @@ def runs(_: Here, there: There) -> Found:
         for each in there.unoffered:
             yield (
                 "problem",
-                f"{each['runs']} unfinished runs of {each['job']} version {each['version']}, which nobody offers",
+                f"nobody offers {each['job']} version {each['version']}: {many(each['runs'], 'unfinished run')}",
                 "deploy that version beside the new one until they end, or see `hookline preflight`",
             )
     oldest = max((there.now - each["since"].timestamp() for each in there.queues), default=0.0)
@@ -198,7 +198,7 @@ def runs(_: Here, there: There) -> Found:
         resume = f"hookline runs resume --job {each['job']} --state paused"
         yield (
             "problem" if "its worker was lost" in (each["reason"] or "") else "warning",
-            f"{each['runs']} runs of {each['job']} are paused: {each['reason']}",
+            f"{many(each['runs'], 'run')} of {each['job']} paused: {each['reason']}",
             f"look at one, `hookline runs debug {each['id']}`, and then `{resume}`",
         )
     if oldest <= LATE and not there.paused:
