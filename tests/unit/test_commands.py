@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
+import httpx
 import pytest
 from rich.console import Console
 from tests.commands import markdown, options, walk
 
 from hookline.cli import exits
-from hookline.cli.stream import Happened, frames
+from hookline.cli.client import Client
+from hookline.cli.stream import Feed, Happened, frames
 from hookline.cli.tables import Column, drawn, fitted
 from hookline.cli.watch import View, attention, screen
 from hookline.client import Refused
@@ -78,6 +83,45 @@ def test_no_line_is_longer_than_the_terminal_and_no_id_is_cut(width: int) -> Non
 def test_a_stream_is_read_with_its_signs_of_life() -> None:
     lines = ["retry: 1000", "id: 41", "", "id: 42", "event: run", 'data: {"id": "r"}', "", ": beat", "id: 57", ""]
     assert list(frames(lines)) == [("", {}, "41"), ("run", {"id": "r"}, "42"), ("", {}, "57")]
+
+
+class Line:
+    """Stands for a service whose first connection breaks behind the event 42, and whose third is refused."""
+
+    url = "http://service"
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    @contextmanager
+    def streaming(self, path: str, last: str | None, **query: object) -> Iterator[httpx.Response]:
+        self.asked.append(last)
+        body = [b'id: 42\nevent: run\ndata: {"id": "r"}\n\n', b"id: 57\n\n", b'{"title": "no", "detail": "token"}']
+        yield httpx.Response(401 if len(self.asked) == 3 else 200, content=self._sent(body[len(self.asked) - 1]))
+
+    def _sent(self, body: bytes) -> Iterator[bytes]:
+        yield body
+        if len(self.asked) == 1:
+            raise httpx.ReadError("broken")
+
+
+def test_a_stream_that_is_cut_off_goes_on_behind_the_last_event_and_ends_when_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hookline.cli.stream.FIRST_PAUSE", 0.0)
+    line = Line()
+    feed = Feed(cast("Client", line), "/api/stream")
+    come = [feed.next(30) for _ in range(5)]
+    with pytest.raises(Refused, match="401 no: token"):
+        feed.next(30)
+    assert [None if each is None else each.kind for each in come] == ["open", "run", "lost", "open", "lost"]
+    assert line.asked == [None, "42", "57"]
+
+
+def test_a_service_that_was_never_there_is_not_waited_for() -> None:
+    feed = Feed(Client("http://127.0.0.1:1", None), "/api/stream")
+    with pytest.raises(Refused, match="does not answer"):
+        feed.next(30)
 
 
 def run(id_: str, state: str) -> Happened:

@@ -42,7 +42,7 @@ def open_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The newest runs, those that have not ended first."""
     told = _runs(ctx, incomplete)
     for ended in (False, True):
-        yield from ((run, help_) for run, help_ in told if help_.startswith(TERMINAL) == ended)
+        yield from ((run, help_) for run, help_ in told if help_.startswith(tuple(TERMINAL)) == ended)
 
 
 _runs = _of(f"/api/runs?limit={MOST}", "runs", "id", lambda run: f"{run['state']} {run['job']}")

@@ -16,6 +16,7 @@ from hookline.cli.picture import Picture, result
 from hookline.cli.stream import Feed
 from hookline.cli.tables import Column, console, drawn, print_table, state, when
 from hookline.client import Refused
+from hookline.store.states import TERMINAL
 
 commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
@@ -23,7 +24,6 @@ COLUMNS = (
     Column("run"), Column("state"), Column("job", 1), Column("created", 2, whole=True), Column("reason", 3),
     Column("scope", 4),
 )  # fmt: skip
-TERMINAL = ("succeeded", "failed", "cancelled")
 STEPS_EVERY = 0.5
 """Seconds between two looks at the steps of a run that is running, of which no stream tells."""
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from hookline.cli.client import Client
+from hookline.cli.exits import AWAY
 from hookline.client import Refused, told
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
@@ -60,7 +61,7 @@ class Feed:
         return found
 
     def _read(self) -> None:
-        last, pause = None, FIRST_PAUSE
+        last, pause, opened = None, FIRST_PAUSE, False
         while True:
             try:
                 with self._client.streaming(self._path, last, **self._query) as response:
@@ -69,18 +70,21 @@ class Feed:
                     if response.is_error:
                         response.read()
                         told(self._client.url, response)
+                    opened = True
                     self._come.put(Happened("open", {}))
                     for kind, data, id_ in frames(response.iter_lines()):
                         last, pause = id_ or last, FIRST_PAUSE
                         if kind:
                             self._come.put(Happened(kind, data))
             except Refused as refused:
-                if refused.status < 500:
-                    return self._come.put(refused)
-                self._come.put(Happened("lost", {"reason": str(refused)}))
+                lost = refused
             except httpx.HTTPError as error:
-                why = f"{self._client.url} does not answer: {str(error) or type(error).__name__}"
-                self._come.put(Happened("lost", {"reason": why}))
+                lost = Refused(f"{self._client.url} does not answer: {str(error) or type(error).__name__}")
+            else:
+                lost = Refused(f"{self._client.url} has ended the stream")
+            if not opened or lost.status not in AWAY:
+                return self._come.put(lost)
+            self._come.put(Happened("lost", {"reason": str(lost)}))
             time.sleep(pause)  # a service that is away tells nobody of its return
             pause = min(2 * pause, LONGEST_PAUSE)
 
