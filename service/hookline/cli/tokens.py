@@ -57,8 +57,10 @@ def list_(
     if json:
         typer.echo(as_json(told))
         return
-    columns = (Column("token"), Column("role"), Column("name", 1), Column("until", 2, whole=True), Column("by", 3))
-    rows = [[each["id"], each["role"], each["name"], _until(each), each["created_by"]] for each in told["tokens"]]
+    columns = (
+        Column("token"), Column("name", 1), Column("role"), Column("by", 3), Column("until", 2, whole=True),
+    )  # fmt: skip
+    rows = [[each["id"], each["name"], each["role"], each["created_by"], _until(each)] for each in told["tokens"]]
     print_table(columns, rows)
 
 
@@ -102,12 +104,12 @@ def audit(
         typer.echo(as_json(told))
         return
     columns = (
-        Column("when"), Column("what", 1), Column("answer", 2), Column("who", 3), Column("role", 4), Column("from", 5),
+        Column("when"), Column("who", 3), Column("role", 4), Column("from", 5), Column("what", 1), Column("answer", 2),
     )  # fmt: skip
     rows = [
         [
-            when(each["at"]), f"{each['method']} {each['path'].removeprefix('/api')}",
-            str(each["status"] or "cut off"), each["who"], each["role"], each["address"] or "",
+            when(each["at"]), each["who"], each["role"], each["address"] or "",
+            f"{each['method']} {each['path'].removeprefix('/api')}", str(each["status"] or "cut off"),
         ]
         for each in told["audit"]
     ]  # fmt: skip
