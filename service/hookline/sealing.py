@@ -25,9 +25,7 @@ def key(text: str) -> bytes:
     except (binascii.Error, ValueError):
         found = b""
     if len(found) != SIZE:
-        raise ConfigurationError(
-            f"HOOKLINE_ENCRYPTION_KEYS: a key is {SIZE} bytes in base64, as `openssl rand -base64 {SIZE}` prints them"
-        )
+        raise ConfigurationError(f"a key is {SIZE} bytes in base64, as `openssl rand -base64 {SIZE}` prints them")
     return found
 
 

@@ -87,7 +87,7 @@ class Settings(BaseModel):
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _separated(cls, given: object) -> object:
-        return split_secrets(given) if isinstance(given, str) else given
+        return _split(given)
 
     @field_validator("oidc_viewers", "oidc_operators", "oidc_admins", mode="before")
     @classmethod
@@ -97,9 +97,12 @@ class Settings(BaseModel):
     @field_validator("encryption_keys", mode="before")
     @classmethod
     def _keys(cls, given: object) -> object:
-        keys = split_secrets(given) if isinstance(given, str) else given
+        keys = _split(given)
         if isinstance(keys, tuple):
-            [key(each) for each in keys if isinstance(each, str)]
+            try:
+                [key(each) for each in keys if isinstance(each, str)]
+            except ConfigurationError as error:
+                raise ValueError(error) from None
         return keys
 
     @field_validator("redact", mode="before")
@@ -127,23 +130,41 @@ def load(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: one of them is unknown or unusable; one line that names it.
     """
+    settings, problems = examined(**overrides)
+    if problems:
+        raise ConfigurationError(problems[0])
+    return settings
+
+
+def examined(**overrides: Any) -> tuple[Settings, list[str]]:
+    """The settings without those that are unknown or unusable, and what is wrong with each of these, a line each."""
     given = _given()
-    if unknown := [name for name in given if name not in NAMES and not OF_SOURCE.fullmatch(name)]:
-        raise ConfigurationError(_unknown(unknown[0], given))
+    unknown = [name for name in given if name not in NAMES and not OF_SOURCE.fullmatch(name)]
+    problems = [_unknown(name, given) for name in unknown]
     values: dict[str, Any] = {NAMES[name]: value for name, (value, _) in given.items() if name in NAMES}
     values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings.model_validate(values | {"sources": _sources(given)})
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        shown = "" if _is_secret(name) else f", not {str(first['input'])[:80]!r}"
-        raise ConfigurationError(f"{PREFIX}{name.upper()}: {first['msg']}{shown}") from None
+        wrong = _wrong(error)
+        problems += wrong.values()
+        settings = Settings.model_validate({name: value for name, value in values.items() if name not in wrong})
     if settings.encrypt_payloads and not settings.encryption_keys:
-        raise ConfigurationError(
+        problems.append(
             "HOOKLINE_ENCRYPT_PAYLOADS needs HOOKLINE_ENCRYPTION_KEYS: `openssl rand -base64 32` makes a key"
         )
-    return settings
+    sources, unusable = _sources(given)
+    return settings.model_copy(update={"sources": sources}), problems + unusable
+
+
+def _wrong(error: ValidationError) -> dict[str, str]:
+    """By its name, what is wrong with each setting."""
+    found = {}
+    for each in error.errors(include_url=False):
+        name = str(each["loc"][0])
+        shown = "" if _is_secret(name) else f", not {str(each['input'])[:80]!r}"
+        found[name] = f"{PREFIX}{name.upper()}: {each['msg'].removeprefix('Value error, ')}{shown}"
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +203,26 @@ def _given() -> dict[str, tuple[str, str]]:
     return found | {name: (value, "environment") for name, value in os.environ.items() if name.startswith(PREFIX)}
 
 
-def _sources(given: dict[str, tuple[str, str]]) -> tuple[SourceSettings, ...]:
+def _sources(given: dict[str, tuple[str, str]]) -> tuple[tuple[SourceSettings, ...], list[str]]:
+    """The sources that can be read, and what is wrong with the others."""
     told: dict[str, dict[str, str]] = {}
     for name, (value, _) in given.items():
         if name not in NAMES and (match := OF_SOURCE.fullmatch(name)):
             told.setdefault(match[1], {})[match[2]] = value
-    return tuple(from_variables(name, each) for name, each in sorted(told.items()))
+    found, problems = [], []
+    for name, each in sorted(told.items()):
+        try:
+            found.append(from_variables(name, each))
+        except ConfigurationError as error:
+            problems.append(str(error))
+    return tuple(found), problems
+
+
+def _split(given: object) -> object:
+    try:
+        return split_secrets(given) if isinstance(given, str) else given
+    except ConfigurationError as error:
+        raise ValueError(error) from None
 
 
 def _unknown(name: str, given: dict[str, tuple[str, str]]) -> str:

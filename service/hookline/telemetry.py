@@ -143,6 +143,14 @@ def _is_secretive(name: object) -> bool:
     return isinstance(name, str) and any(word in name.lower() for word in SECRETIVE)
 
 
+def silence() -> None:
+    """Log nothing: whatever is worth telling, the command that runs tells."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger().setLevel(logging.CRITICAL)
+    global log
+    log = structlog.get_logger().bind()
+
+
 def _add_ids(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in _ids.get().items():
         if value is not None:

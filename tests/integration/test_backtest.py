@@ -193,7 +193,7 @@ async def test_the_command_tells_it_and_leaves_everything_as_it_is(dsn: str, tmp
         assert lines[0]["differences"][0]["changes"][0] == {"path": "input.repository", "then": "octo/site"}
         assert totals["totals"]["jobs"]["deploy"] == {"same": 0, "changes": 2, "appears": 1, "vanishes": 0}
         status, _, err = await run("backtested_old:app", "--parser", "github=nothing")
-        assert (status, "source github: there is no parser 'nothing'" in err) == (1, True)
+        assert (status, "source github: there is no parser 'nothing'" in err) == (2, True)
         assert (await run("backtested_old:app", "--until", "2026-01-02"))[1].startswith("0 deliveries tried")
         assert await _counts(site) == before
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
 from hookline.cli import (
     backtest,
+    connectors,
     definitions,
     deliveries,
+    doctor,
+    exits,
+    init,
     jobs,
+    logs,
     migrate,
     parsers,
     preflight,
@@ -25,6 +31,7 @@ from hookline.cli import (
     steer,
     tail,
     tokens,
+    watch,
     workers,
 )  # fmt: skip
 from hookline.errors import HooklineError
@@ -40,10 +47,14 @@ commands.command()(run.dev)
 commands.command()(run.serve)
 commands.command()(migrate.migrate)
 commands.command()(send.send)
+commands.command()(init.init)
+commands.command()(doctor.doctor)
 steer.add_to(runs.commands)
+runs.commands.command()(logs.logs)
 commands.add_typer(definitions.commands, name="definitions")
 commands.add_typer(deliveries.commands, name="deliveries")
 commands.command()(deliveries.explain)
+commands.add_typer(connectors.commands, name="connectors")
 commands.add_typer(jobs.commands, name="jobs")
 commands.add_typer(parsers.commands, name="parsers")
 commands.add_typer(runs.commands, name="runs")
@@ -56,14 +67,28 @@ commands.command()(preflight.preflight)
 commands.command()(reconcile.reconcile)
 commands.command()(backtest.backtest)
 commands.command()(tail.tail)
-commands.command()(workers.workers)
+commands.command()(watch.watch)
+commands.add_typer(workers.commands, name="workers")
 commands.command("settings")(settings.show)
 
 
 def main() -> None:
-    """Run the command line; an error that names what to do ends it with that one line."""
+    """Run the command line; it ends with an `Exit`, and with one line for a person if something is wrong."""
     try:
-        commands()
+        ended = commands(prog_name="hookline", standalone_mode=False, color=False if "NO_COLOR" in os.environ else None)
+    except typer.TyperException as error:
+        sys.exit(_misused(error))
+    except typer.Abort:
+        sys.exit(exits.INTERRUPTED)
     except HooklineError as error:
-        print(f"hookline: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
-        sys.exit(1)
+        exits.say(error)
+        sys.exit(exits.of(error))
+    sys.exit(ended or 0)
+
+
+def _misused(error: typer.TyperException) -> int:
+    """Say what is wrong with the command; nothing of one that was left without its verb, and printed its help."""
+    context = getattr(error, "ctx", None)
+    if said := error.format_message():
+        exits.say(said + (f"; see `{context.command_path} --help`" if context else ""))
+    return exits.Exit.USAGE

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from hookline import telemetry
 from hookline.app import App
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, given_moment, harmless
+from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_line, given_moment, harmless
 from hookline.errors import ConfigurationError, InvalidInput
 from hookline.ingress.backtest import Difference, Outcome, shown, tried, why_not
 from hookline.ingress.parser import Parser, find
@@ -184,4 +184,4 @@ def _short(value: Any) -> str:
 
 
 def _line(content: object) -> None:
-    typer.echo(msgspec.json.encode(content).decode())
+    typer.echo(as_line(content))

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import httpx
 import msgspec
 import typer
 
+from hookline.cli.direct import Direct
 from hookline.client import Refused, told
+from hookline.errors import ConfigurationError
 from hookline.settings import load
 
 UrlOption = Annotated[str | None, typer.Option(help="The service; else HOOKLINE_URL.")]
 TokenOption = Annotated[str | None, typer.Option(help="An API token; else HOOKLINE_TOKEN.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+SILENCE = 40.0
+"""Seconds without a sign of life after which a stream is taken for lost."""
+
+DatabaseOption = Annotated[
+    bool, typer.Option("--database", help="Ask the database at HOOKLINE_DATABASE_URL, or the embedded one; no service.")
+]
+
+
+class Asked(Protocol):
+    """Who answers questions: a service, or the database itself."""
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON at `path`; `None` in the query is left out. Raises `Refused`."""
+
+
+def asked(url: str | None, token: str | None, *, database: bool) -> Asked:
+    """Who answers as a command's options say; raises `ConfigurationError` if they contradict each other."""
+    if not database:
+        return Client(url, token)
+    if url is not None or token is not None:
+        raise ConfigurationError("--database asks no service: leave --url and --token out, or it")
+    return Direct()
 
 
 class Client:
@@ -32,8 +60,7 @@ class Client:
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON at `path`; `None` in the query is left out. Raises `Refused`."""
-        given = {name: str(value) for name, value in query.items() if value is not None}
-        return self._answer("GET", path, params=given)
+        return self._answer("GET", path, params=_said(query))
 
     def post(self, path: str, body: object = None) -> Any:
         """What posting `body` to `path` answers; raises `Refused`."""
@@ -47,12 +74,29 @@ class Client:
         """What deleting `path` answers; raises `Refused`."""
         return self._answer("DELETE", path)
 
+    def streaming(self, path: str, last: str | None, **query: object) -> AbstractContextManager[httpx.Response]:
+        """The stream at `path`, behind the event with the id `last`."""
+        headers = {} if last is None else {"Last-Event-ID": last}
+        return self._http.stream("GET", path, params=_said(query), headers=headers, timeout=SILENCE)
+
     def _answer(self, method: str, path: str, **how: Any) -> Any:
         try:
             response = self._http.request(method, path, **how)
         except httpx.HTTPError as error:
             raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
         return told(self.url, response)
+
+
+def only(rows: list[dict[str, Any]], word: str, noun: str) -> dict[str, Any]:
+    """The one of `rows` with that id or name; raises `Refused` with 404."""
+    for each in rows:
+        if word in (each.get("id"), each.get("name")):
+            return each
+    raise Refused(f"there is no {noun} {word[:50]!r}", 404)
+
+
+def _said(query: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in query.items() if value is not None}
 
 
 def given_moment(text: str) -> str:
@@ -81,6 +125,16 @@ def given_json(text: str | None) -> Any:
 def as_json(content: object) -> str:
     """`content` as JSON for people and for `jq`."""
     return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+
+
+def as_line(content: object) -> str:
+    """`content` as JSON in one line, where several follow each other."""
+    return msgspec.json.encode(content).decode()
+
+
+def tell(told: object, text: str, *, json: bool) -> None:
+    """Print what the API answered, or what it means."""
+    typer.echo(as_json(told) if json else text)
 
 
 def harmless(text: str) -> str:

@@ -7,23 +7,45 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_moment, harmless
+from hookline.cli import complete
+from hookline.cli.client import (
+    Client,
+    DatabaseOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    as_json,
+    as_line,
+    asked,
+    given_moment,
+    harmless,
+)  # fmt: skip
+from hookline.cli.tables import Cell, Column, console, drawn, print_table, when
 from hookline.client import Refused
 from hookline.codec import uuid7
 
 commands = typer.Typer(help="See what came in, and take it in again.", no_args_is_help=True)
 
-DeliveryArgument = Annotated[str, typer.Argument(help="The id of a delivery.", metavar="DELIVERY")]
-SourceOption = Annotated[str | None, typer.Option(help="Of this source.")]
+DeliveryArgument = Annotated[
+    str, typer.Argument(help="The id of a delivery.", metavar="DELIVERY", autocompletion=complete.deliveries)
+]
+SourceOption = Annotated[str | None, typer.Option(help="Of this source.", autocompletion=complete.sources)]
 KeyOption = Annotated[str | None, typer.Option(help="With this id of the sender's.")]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Of this type of event, or a sub-type of it.")]
 SubjectOption = Annotated[str | None, typer.Option(help="About this, such as a repository: octo/site.")]
 StatusOption = Annotated[str | None, typer.Option(help="accepted, ignored, quarantined or conflict.")]
 SinceOption = Annotated[str | None, typer.Option(help="From this moment, as 2026-11-01T00:00Z.")]
 UntilOption = Annotated[str | None, typer.Option(help="Up to this moment.")]
+
+COLUMNS = (
+    Column("delivery"),
+    Column("status"),
+    Column("received", 2, whole=True),
+    Column("runs", 3, right=True, whole=True),
+    Column("event", 1),
+)
 
 PAGE = 200
 COLOURS = {"accepted": "green", "ignored": "dim", "quarantined": "red", "conflict": "yellow"}
@@ -42,41 +64,47 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=PAGE, help="How many, at most.")] = 20,
     url: UrlOption = None,
     token: TokenOption = None,
+    database: DatabaseOption = False,
     json: JsonOption = False,
 ) -> None:
     """List deliveries, the newest first."""
     wanted = _wanted(source, key, type_, subject, status, since, until)
-    told = Client(url, token).get("/api/deliveries", **wanted, limit=limit)
+    told = asked(url, token, database=database).get("/api/deliveries", **wanted, limit=limit)
     if json:
         typer.echo(as_json(told))
         return
-    console = Console(highlight=False)
-    console.print(f"{'delivery':36}  {'received':11}  {'status':11}  runs  event", style="bold")
-    for each in told["deliveries"]:
-        line = Text(f"{each['id']}  {each['received_at'][5:16].replace('T', ' ')}  ")
-        line.append(f"{each['status']:11}", COLOURS[each["status"]])
-        line.append(f"  {len(each['runs']):4}  {_event(each)}")
-        console.print(line, soft_wrap=True)
+    rows: list[list[Cell]] = [
+        [
+            each["id"], Text(each["status"], COLOURS[each["status"]]), when(each["received_at"]),
+            str(len(each["runs"])), _event(each),
+        ]
+        for each in told["deliveries"]
+    ]  # fmt: skip
+    print_table(COLUMNS, rows)
 
 
 @commands.command()
 def show(
-    delivery: DeliveryArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False
+    delivery: DeliveryArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Show a delivery: its headers and body, what each job made of it, and its runs."""
-    told = Client(url, token).get(f"/api/deliveries/{delivery}")
+    told = asked(url, token, database=database).get(f"/api/deliveries/{delivery}")
     if json:
         typer.echo(as_json(told))
         return
-    console = Console()
-    _head(console, told)
-    _verdicts(console, told["bindings"] or ())
+    out = console()
+    _head(out, told)
+    _verdicts(out, told["bindings"] or ())
     if told["secret"]:
-        console.print(Text(f"proven by secret {told['secret']}", "dim"))
+        out.print(Text(f"proven by secret {told['secret']}", "dim"))
     for name, value in told["headers"]:
-        console.print(Text(harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
-    console.print()
-    console.print(Text(harmless(told.get("body", "(binary; --json tells it as base64)"))), soft_wrap=True)
+        out.print(Text(harmless(f"{name}: {value}"), "dim"), soft_wrap=True)
+    out.print()
+    out.print(Text(harmless(told.get("body", "(binary; --json tells it as base64)"))), soft_wrap=True)
 
 
 def explain(delivery: DeliveryArgument, now: Annotated[bool, typer.Option(help="By today's code; else as it was then.")]
@@ -89,9 +117,9 @@ def explain(delivery: DeliveryArgument, now: Annotated[bool, typer.Option(help="
     if json:
         typer.echo(as_json({name: told.get(name) for name in ("id", "status", "type", "reason", "bindings", "runs")}))
         return
-    console = Console()
-    _head(console, told)
-    _verdicts(console, told["bindings"] or ())
+    out = console()
+    _head(out, told)
+    _verdicts(out, told["bindings"] or ())
 
 
 @commands.command()
@@ -107,6 +135,7 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; else only tell what would come of it.")] = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Take deliveries in again, the oldest first, through today's parsers and jobs.
 
@@ -116,7 +145,7 @@ def replay(
     wanted = _wanted(source, key, type_, subject, status, since, until)
     if not deliveries and not any(wanted.values()):
         raise typer.BadParameter("say which: ids, or what they have in common, such as --status quarantined")
-    console = Console()
+    out = console()
     refused = 0
     for id_ in deliveries or reversed(list(_fitting(client, wanted))):
         try:
@@ -125,12 +154,18 @@ def replay(
             if refusal.status not in (404, 409, 422):
                 raise
             refused += 1
-            console.print(Text(f"{id_}  refused  {refusal}", "red"), soft_wrap=True)
+            if json:
+                typer.echo(as_line({"id": id_, "status": "refused", "reason": str(refusal)}))
+            else:
+                out.print(Text(f"{id_}  refused  {refusal}", "red"), soft_wrap=True)
+            continue
+        if json:
+            typer.echo(as_line(told))
             continue
         started = ", ".join(map(str, told["runs"]) if yes else (each["job"] for each in told["runs"]))
-        console.print(Text(f"{id_}  {told['status']}  {started or told['reason'] or ''}"), soft_wrap=True)
-    if not yes:
-        console.print("add --yes to do it")
+        out.print(Text(f"{id_}  {told['status']}  {started or told['reason'] or ''}"), soft_wrap=True)
+    if not yes and not json:
+        out.print("add --yes to do it")
     if refused:
         raise typer.Exit(1)
 
@@ -177,20 +212,24 @@ def _fitting(client: Client, wanted: Mapping[str, str | None]) -> Iterator[str]:
             return
 
 
-def _head(console: Console, told: Mapping[str, Any]) -> None:
-    console.print(Text.assemble((told["status"], COLOURS[told["status"]]), f"  {told['type']}  {told['id']}"))
+def _head(out: Console, told: Mapping[str, Any]) -> None:
+    head = Text.assemble((told["status"], COLOURS[told["status"]]), f"  {told['type']}  {told['id']}")
+    out.print(head, soft_wrap=True)
     if told["reason"]:
-        console.print(Text(told["reason"], "red"))
+        out.print(Text(harmless(told["reason"]), "red"), soft_wrap=True)
     for run in told["runs"]:
-        console.print(Text("  ".join(str(run[name]) for name in ("job", "id", "state") if name in run)))
+        out.print(Text("  ".join(str(run[name]) for name in ("job", "id", "state") if name in run)), soft_wrap=True)
 
 
-def _verdicts(console: Console, bindings: Sequence[Mapping[str, Any]]) -> None:
+def _verdicts(out: Console, bindings: Sequence[Mapping[str, Any]]) -> None:
     if not bindings:
-        console.print("no job is on events of this type")
+        out.print("no job is on events of this type")
         return
-    table = Table(Column("job", no_wrap=True), "event", "verdict", "why", box=None, header_style="bold", pad_edge=False)
-    for each in bindings:
-        verdict = Text(each["verdict"], VERDICTS[each["verdict"]])
-        table.add_row(f"{each['job']}@{each['version']}", str(each["event"]), verdict, Text(each.get("why") or ""))
-    console.print(table)
+    rows: list[list[Cell]] = [
+        [
+            f"{each['job']}@{each['version']}", str(each["event"]), Text(each["verdict"], VERDICTS[each["verdict"]]),
+            each.get("why") or "",
+        ]
+        for each in bindings
+    ]  # fmt: skip
+    out.print(drawn((Column("job"), Column("event", 2), Column("verdict"), Column("why", 1)), rows, out.width))

@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_json
+from hookline.cli import complete
+from hookline.cli.client import (
+    Client,
+    DatabaseOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    as_json,
+    asked,
+    given_json,
+    only,
+)  # fmt: skip
+from hookline.cli.tables import Column, details, print_table
 
 commands = typer.Typer(help="See jobs and start them.", no_args_is_help=True)
 
-JobArgument = Annotated[str, typer.Argument(help="The name of a job.", metavar="JOB")]
+JobArgument = Annotated[str, typer.Argument(help="The name of a job.", metavar="JOB", autocompletion=complete.jobs)]
+
+COLUMNS = (
+    Column("job"), Column("version", 1, whole=True), Column("unfinished", 2), Column("on", 3),
+    Column("what it does", 4),
+)  # fmt: skip
 
 
 @commands.command("list")
-def list_(url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def list_(
+    url: UrlOption = None, token: TokenOption = None, database: DatabaseOption = False, json: JsonOption = False
+) -> None:
     """List jobs, with what starts them and how many of their runs are unfinished."""
-    told = Client(url, token).get("/api/jobs")
+    told = asked(url, token, database=database).get("/api/jobs")
     if json:
         typer.echo(as_json(told))
         return
-    table = Table(
-        Column("job", no_wrap=True), "version", "on", "unfinished", "what it does",
-        box=None, header_style="bold", pad_edge=False,
-    )  # fmt: skip
-    for job in told["jobs"]:
-        table.add_row(
-            job["name"],
-            str(job["version"] or "nobody offers it"),
-            Text(", ".join(job["on"])),
-            ", ".join(f"{count} {state}" for state, count in job["unfinished"].items()),
-            Text(job["description"].partition("\n")[0], overflow="ellipsis", no_wrap=True),
-        )
-    Console().print(table)
+    print_table(COLUMNS, [_row(each) for each in told["jobs"]])
 
 
 @commands.command()
-def graph(job: JobArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def show(
+    job: JobArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a job: its versions, what starts it, its unfinished runs, and what it takes."""
+    told = only(asked(url, token, database=database).get("/api/jobs")["jobs"], job, "job")
+    if json:
+        typer.echo(as_json(told))
+    else:
+        details(told | {"unfinished": _unfinished(told)})
+
+
+@commands.command()
+def graph(
+    job: JobArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
     """Draw a job as Mermaid; of a coroutine, what its newest runs have done."""
-    told = Client(url, token).get(f"/api/jobs/{job}/graph")
+    told = asked(url, token, database=database).get(f"/api/jobs/{job}/graph")
     typer.echo(as_json(told) if json else told["mermaid"])
 
 
@@ -54,7 +80,22 @@ def run(
     tag: Annotated[list[str] | None, typer.Option(help="What people find it by; may be given several times.")] = None,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Start a run of a job; prints its id."""
     body = {"input": given_json(input_), "scope": scope, "idempotency_key": key, "tags": tag or []}
-    typer.echo(Client(url, token).post(f"/api/jobs/{job}/runs", body)["id"])
+    told = Client(url, token).post(f"/api/jobs/{job}/runs", body)
+    typer.echo(as_json(told) if json else told["id"])
+
+
+def _row(told: dict[str, Any]) -> list[str]:
+    return [
+        told["name"], str(told["version"] or "nobody offers it"), _unfinished(told), ", ".join(told["on"]),
+        told["description"].partition("\n")[0],
+    ]  # fmt: skip
+
+
+def _unfinished(told: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{count}{'+' if state in told['at_least'] else ''} {state}" for state, count in told["unfinished"].items()
+    )

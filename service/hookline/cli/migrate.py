@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hookline import embedded
+from hookline.cli import exits
 from hookline.errors import ConfigurationError
 from hookline.settings import load
 from hookline.store import migrate as migrations
@@ -33,7 +34,11 @@ def migrate(
 
 def _migrate(dsn: str, check: bool) -> None:
     if check:
-        asyncio.run(migrations.check(dsn))
+        try:
+            asyncio.run(migrations.check(dsn))
+        except ConfigurationError as error:
+            exits.say(error)
+            raise typer.Exit(exits.Exit.NO) from None
         typer.echo(f"the database is at schema {migrations.known()}, as it should be")
     else:
         typer.echo(f"the database is at schema {asyncio.run(migrations.migrate(dsn))}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
+from hookline.cli.client import JsonOption, as_json
+from hookline.cli.tables import Cell, Column, print_table
 from hookline.errors import ConfigurationError
 from hookline.ingress.parser import GROUP, find
 
@@ -16,24 +17,18 @@ commands = typer.Typer(help="See which senders are known.", no_args_is_help=True
 
 
 @commands.command("list")
-def list_() -> None:
+def list_(json: JsonOption = False) -> None:
     """List the installed parsers, and the distributions that they are of."""
-    table = Table(
-        Column("parser", no_wrap=True),
-        "takes",
-        "distribution",
-        "problem",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
-    for name, distributions in sorted(_installed().items()):
-        try:
-            takes, problem = ", ".join(sorted(find(name).content_types)), ""
-        except ConfigurationError as error:
-            takes, problem = "", str(error)
-        table.add_row(name, Text(takes), Text(", ".join(distributions)), Text(problem, "red"))
-    Console().print(table)
+    told = [_told(name, distributions) for name, distributions in sorted(_installed().items())]
+    if json:
+        typer.echo(as_json({"parsers": told}))
+        return
+    columns = (Column("parser"), Column("takes", 2), Column("distribution", 3), Column("problem", 1))
+    rows: list[list[Cell]] = [
+        [each["name"], ", ".join(each["takes"]), ", ".join(each["distributions"]), Text(each["problem"] or "", "red")]
+        for each in told
+    ]
+    print_table(columns, rows)
 
 
 @commands.command()
@@ -50,6 +45,14 @@ def check() -> None:
     if problems:
         raise typer.Exit(1)
     typer.echo(f"{len(_installed())} parsers load")
+
+
+def _told(name: str, distributions: list[str]) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": name, "takes": [], "distributions": distributions, "problem": None}
+    try:
+        return told | {"takes": sorted(find(name).content_types)}
+    except ConfigurationError as error:
+        return told | {"problem": str(error)}
 
 
 def _installed() -> dict[str, list[str]]:

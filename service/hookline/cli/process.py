@@ -44,7 +44,8 @@ def prepare(dsn: str, *, migrating: bool) -> None:
     """Bring the database to the schema that this version knows, or return if it is there.
 
     Raises:
-        ConfigurationError: it is not, or the database cannot be reached.
+        ConfigurationError: it is not.
+        Unavailable: the database cannot be reached.
     """
     asyncio.run(migrate.migrate(dsn) if migrating else migrate.check(dsn))
 

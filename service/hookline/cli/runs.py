@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, harmless
+from hookline.cli import complete, exits
+from hookline.cli.client import Asked, Client, DatabaseOption, JsonOption, TokenOption, UrlOption, as_json, asked
+from hookline.cli.picture import Picture, result
+from hookline.cli.stream import Feed
+from hookline.cli.tables import Column, console, drawn, print_table, state, when
+from hookline.client import Refused
+from hookline.store.states import TERMINAL
 
 commands = typer.Typer(help="See runs and steer them.", no_args_is_help=True)
 
-COLOURS = {
-    "succeeded": "green", "failed": "red", "cancelled": "yellow", "paused": "magenta", "running": "cyan",
-    "started": "cyan", "intent": "cyan", "retrying": "yellow", "waiting": "blue", "abandoned": "dim", "skipped": "dim",
-}  # fmt: skip
-LEVELS = {"debug": "dim", "info": "green", "warning": "yellow", "error": "red", "critical": "bold red"}
-TERMINAL = ("succeeded", "failed", "cancelled")
-WATCH_EVERY = 0.25
+COLUMNS = (
+    Column("run"), Column("state"), Column("job", 1), Column("created", 2, whole=True), Column("reason", 4),
+    Column("about", 3), Column("tags", 5), Column("scope", 6),
+)  # fmt: skip
+STEPS_EVERY = 0.5
+"""Seconds between two looks at the steps of a run that is running, of which no stream tells."""
 
-RunArgument = Annotated[str, typer.Argument(help="The id of a run.", metavar="RUN")]
+PATIENCE = 60.0
+"""Seconds that a service may be away before nobody waits for it any more."""
+
+RunArgument = Annotated[str, typer.Argument(help="The id of a run.", metavar="RUN", autocompletion=complete.open_runs)]
+WantedJob = Annotated[str | None, typer.Option(help="Only of this job.", autocompletion=complete.jobs)]
 
 
 @commands.command("list")
 def list_(
-    job: Annotated[str | None, typer.Option(help="Only of this job.")] = None,
+    job: WantedJob = None,
     scope: Annotated[str | None, typer.Option(help="Only of this scope.")] = None,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only with this tag; * in it stands for any text.")] = None,
@@ -39,53 +44,57 @@ def list_(
     source: Annotated[str | None, typer.Option(help="Only of webhooks of this source.")] = None,
     since: Annotated[str | None, typer.Option(help="Created from this moment, as 2026-11-01T00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created up to this moment.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many, at most.")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep it up to date, until Ctrl-C.")] = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    database: DatabaseOption = False,
     json: JsonOption = False,
 ) -> None:
     """List the newest runs."""
+    service = asked(url, token, database=database)
     wanted = {"job": job, "scope": scope, "state": state, "tag": tag, "subject": subject, "source": source,
               "since": since, "until": until, "limit": limit}  # fmt: skip
-    told = Client(url, token).get("/api/runs", **wanted)
+    told = service.get("/api/runs", **wanted)
     if json:
         typer.echo(as_json(told))
-        return
-    table = Table(
-        Column("run", no_wrap=True),
-        "job",
-        "scope",
-        "about",
-        "state",
-        "created",
-        "tags",
-        "reason",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
-    for run in told["runs"]:
-        table.add_row(
-            run["id"],
-            run["job"],
-            Text(run["scope"] or ""),
-            Text(run["subject"] or ""),
-            _state(run["state"]),
-            _when(run["created_at"]),
-            Text(" ".join(run["tags"] or ())),
-            Text(run["reason"] or "", overflow="ellipsis", no_wrap=True),
-        )
-    Console().print(table)
+    elif watch and isinstance(service, Client) and (out := console()).is_terminal:
+        feed = Feed(service, "/api/stream", kind="run", job=job, scope=scope)
+        with Live(console=out, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(drawn(COLUMNS, _rows(told)[: out.height - 2], out.width), refresh=True)
+                feed.some(None)
+                told = service.get("/api/runs", **wanted)
+    elif watch:
+        raise typer.BadParameter("--watch is for a terminal and a service; `hookline watch` tells lines")
+    else:
+        print_table(COLUMNS, _rows(told))
+
+
+def _rows(told: dict[str, Any]) -> list[list[str | Text]]:
+    return [
+        [
+            run["id"], state(run["state"]), run["job"], when(run["created_at"]), run["reason"] or "",
+            run["subject"] or "", " ".join(run["tags"] or ()), run["scope"] or "",
+        ]
+        for run in told["runs"]
+    ]  # fmt: skip
 
 
 @commands.command()
-def show(run: RunArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def show(
+    run: RunArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
     """Show a run with its steps."""
-    told = Client(url, token).get(f"/api/runs/{run}")
+    told = asked(url, token, database=database).get(f"/api/runs/{run}")
     if json:
         typer.echo(as_json(told))
     else:
-        Console().print(_picture(told))
+        console().print(Picture(told))
 
 
 @commands.command()
@@ -93,137 +102,76 @@ def watch(
     run: RunArgument,
     url: UrlOption = None,
     token: TokenOption = None,
-) -> None:
-    """Show a run as it happens, until it ends; exits 0 only if it succeeded."""
-    client = Client(url, token)
-    console = Console()
-    ended = _watch_live(client, run, console) if console.is_terminal else _watch_in_lines(client, run, console)
-    if ended != "succeeded":
-        raise typer.Exit(1)
-
-
-@commands.command()
-def logs(
-    run: RunArgument,
-    level: Annotated[str | None, typer.Option(help="Only lines of this level or above, such as warning.")] = None,
-    step: Annotated[str | None, typer.Option(help="Only of this step, or of those under this path.")] = None,
-    calls: Annotated[bool, typer.Option("--calls", help="Only requests to others.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    url: UrlOption = None,
-    token: TokenOption = None,
+    database: DatabaseOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what a run has said, and what it has asked of others."""
-    client, console = Client(url, token), Console()
-    wanted = {"level": level, "step": step, "kind": "call" if calls else None}
-    for line in _lines(client, run, wanted, follow=follow):
-        if json:
-            typer.echo(msgspec.json.encode(line))
-        else:
-            console.print(_told(line), soft_wrap=True, highlight=False)
-    if dropped := client.get(f"/api/runs/{run}/logs", limit=1)["dropped"]:
-        Console(stderr=True).print(f"{dropped} lines dropped: the run has said more than is kept of one")
+    """Show a run as it happens, until it ends; exits 0 only if it succeeded."""
+    source = asked(url, token, database=database)
+    if console().is_terminal and not json:
+        ended = _watch_live(source, run)
+    else:
+        ended = _watch_in_lines(source, run, quiet=json)
+    if json:
+        typer.echo(as_json(ended))
+    if ended["state"] != "succeeded":
+        raise typer.Exit(exits.Exit.NO)
 
 
-def _lines(client: Client, run: str, wanted: dict[str, str | None], *, follow: bool) -> Iterator[dict[str, Any]]:
-    """The lines of the run that fit, and, if they are to be followed, those that come until it has ended."""
-    cursor: str | None = None
-    while True:
-        ended = not follow or client.get(f"/api/runs/{run}")["state"] in TERMINAL
-        while True:
-            page = client.get(f"/api/runs/{run}/logs", limit=200, cursor=cursor, **wanted)
-            yield from page["lines"]
-            cursor = page["lines"][-1]["id"] if page["lines"] else cursor
-            if page["next"] is None:
-                break
-        if ended:
-            return
-        time.sleep(WATCH_EVERY)  # over HTTP, which has no hints
+def _watch_live(source: Asked, run: str) -> dict[str, Any]:
+    """The run's picture, kept up to date in place; returns the run as it ended."""
+    out = console()
+    picture: Picture | None = None
+    with Live(console=out, refresh_per_second=8) as live:
+        for told in looks(source, run):
+            if picture is None:
+                picture = Picture(told, live=True, height=out.height)
+                live.update(picture)
+            picture.run = told
+        live.update(Picture(told))
+    return told
 
 
-def _told(line: dict[str, Any]) -> Text:
-    fields = dict(line["fields"])
-    error = str(fields.pop("error", None) or "")
-    told = " ".join(f"{name}={value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
-                    for name, value in fields.items())  # fmt: skip
-    again = f" try {line['attempt']}" if (line["attempt"] or 1) > 1 else ""
-    who = "" if line["step"] is None else line["step"] + again
-    return Text.assemble(
-        (_when(line["at"]), "dim"), " ", (f"{line['level']:8}", LEVELS.get(line["level"], "")), " ",
-        (f"{harmless(who)} " if who else "", "cyan"), harmless(line["event"]),
-        (f" {harmless(told)}" if told else "", "dim"), f"\n{harmless(error)}" if error else "",
-    )  # fmt: skip
-
-
-def _watch_live(client: Client, run: str, console: Console) -> str:
-    """The run's picture, kept up to date in place; returns the state that it ended in."""
-    with Live(console=console, auto_refresh=False) as live:
-        for told in looks(client, run):
-            live.update(_picture(told), refresh=True)
-    return str(told["state"])
-
-
-def _watch_in_lines(client: Client, run: str, console: Console) -> str:
-    """A line for each change, for logs and pipes; returns the state that the run ended in."""
+def _watch_in_lines(source: Asked, run: str, *, quiet: bool) -> dict[str, Any]:
+    """A line for each change, for logs and pipes; returns the run as it ended."""
+    out = console()
     seen: set[tuple[str, str]] = set()
-    for told in looks(client, run):
+    for told in looks(source, run):
         for step in told["journal"]:
-            if (change := (step["key"], step["state"])) not in seen:
+            if (change := (step["key"], step["state"])) not in seen and not quiet:
                 seen.add(change)
-                console.print(f"{step['state']:10} {step['key']}", _result(step), soft_wrap=True, highlight=False)
-    console.print(f"{told['state']:10} {told['job']}", told["output"] or told["reason"] or "", soft_wrap=True)
-    return str(told["state"])
+                out.print(Text(f"{step['state']:10} {step['key']} {result(step)}".rstrip()), soft_wrap=True)
+    if not quiet:
+        rest = told["reason"] or ("" if told["output"] is None else told["output"])
+        out.print(Text(f"{told['state']:10} {told['job']} {rest}".rstrip()), soft_wrap=True)
+    return told
 
 
-def looks(client: Client, run: str) -> Iterator[dict[str, Any]]:
-    """The run, again and again, until it has ended."""
+def looks(source: Asked, run: str) -> Iterator[dict[str, Any]]:
+    """The run, again whenever something has become of it, until it has ended; raises `Refused`."""
+    told = source.get(f"/api/runs/{run}")
+    feed = Feed(source, f"/api/runs/{run}/stream") if isinstance(source, Client) else None
+    since = time.monotonic()
     while True:
-        told = client.get(f"/api/runs/{run}")
         yield told
         if told["state"] in TERMINAL:
             return
-        time.sleep(WATCH_EVERY)  # over HTTP, which has no hints
+        _wait(feed, STEPS_EVERY if told["state"] == "running" or feed is None else None)
+        try:
+            told = source.get(f"/api/runs/{run}")
+            since = time.monotonic()
+        except Refused as refused:
+            if refused.status not in exits.AWAY or time.monotonic() - since > PATIENCE:
+                raise
+            exits.say(f"{refused}; trying again")
+            time.sleep(2 * STEPS_EVERY)  # a service that is away tells nobody of its return
 
 
-def _picture(run: dict[str, Any]) -> Group:
-    head = Text.assemble((run["job"], "bold"), f" v{run['version']}  ", run["id"], "  ").append_text(
-        _state(run["state"])
-    )
-    steps = Table("step", "state", "attempt", "time", "result", box=None, header_style="dim", pad_edge=False)
-    for each in run["journal"]:
-        steps.add_row(
-            Text(each["key"]),
-            _state(each["state"]),
-            str(each["attempt"]),
-            _span(each["started_at"], each["finished_at"]),
-            Text(_result(each), overflow="ellipsis", no_wrap=True),
-        )
-    lines: list[Text | Table] = [head]
-    if run["journal"]:
-        lines.append(steps)
-    if run["output"] is not None:
-        lines.append(Text(f"result  {run['output']}"))
-    if run["reason"]:
-        lines.append(Text(f"reason  {run['reason']}", style=COLOURS.get(run["state"], "")))
-    return Group(*lines)
-
-
-def _result(step: dict[str, Any]) -> str:
-    if step["error"]:
-        return str(step["error"]["message"])[:200]
-    return "" if step["output"] is None else str(step["output"])[:200]
-
-
-def _state(state: str) -> Text:
-    return Text(state, style=COLOURS.get(state, ""))
-
-
-def _when(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%m-%d %H:%M:%S")
-
-
-def _span(began: str | None, ended: str | None) -> str:
-    if began is None or ended is None:
-        return ""
-    span = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
-    return f"{span * 1000:.0f} ms" if span < 1 else f"{span:.1f} s"
+def _wait(feed: Feed | None, timeout: float | None) -> None:
+    """Return when something has become of the run, or after `timeout` seconds."""
+    try:
+        if feed is not None:
+            feed.some(timeout)
+            return
+    except Refused:
+        timeout = STEPS_EVERY  # there is no stream, so only looking tells
+    time.sleep(timeout or STEPS_EVERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from hookline import codec
 from hookline.app import App
+from hookline.cli import exits
 from hookline.cli.client import UrlOption
 from hookline.client import Refused
 from hookline.codec import uuid7
@@ -22,7 +22,8 @@ from hookline.ingress.schemes import Received, Unsigned
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source
 from hookline.loading import load as load_app
-from hookline.settings import load
+from hookline.settings import load, variable
+from hookline.source_settings import variable_of
 
 
 def send(
@@ -39,12 +40,12 @@ def send(
     app: Annotated[str | None, typer.Option(help="For a dry run: package.module:app; else HOOKLINE_APP.")] = None,
     url: UrlOption = None,
 ) -> None:
-    """Sign a payload as its sender does and post it; prints the answer, exits 1 if it is not 2xx."""
+    """Sign a payload as its sender does and post it; prints the answer."""
     settings = load(url=url)
     to = source or parser
     sender = find(parser)
     body = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
-    key = secret or os.environ.get(f"HOOKLINE_{to.upper()}_SECRETS", "").split(",")[0].strip()
+    key = secret or (variable(variable_of(to, "secrets")) or "").split(",")[0].strip()
     headers = sender.headers_for(event, delivery or str(uuid7()), body)
     signature = sender.scheme.sign(key.encode(), body, headers) if key else {}
     if dry_run:
@@ -59,7 +60,7 @@ def send(
         raise Refused(f"{target} does not answer: {str(error) or type(error).__name__}") from None
     typer.echo(response.text)
     if response.is_error:
-        raise typer.Exit(1)
+        raise typer.Exit(exits.of(Refused(response.text, response.status_code)))
 
 
 def _rehearse(source: Source, received: Received, app: App) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from dataclasses import asdict
 
+import typer
+
+from hookline.cli.client import JsonOption, as_json
+from hookline.cli.tables import Column, print_table
 from hookline.settings import listing, load
 
+COLUMNS = (Column("setting"), Column("value", 1), Column("from", 3), Column("what it is for", 2))
 
-def show() -> None:
+
+def show(json: JsonOption = False) -> None:
     """List every setting with its value, secrets hidden, and where it came from."""
-    table = Table("setting", "value", "from", "what it is for", box=None, header_style="bold", pad_edge=False)
-    for row in listing(load()):
-        table.add_row(row.name, row.value, row.origin, row.description)
-    Console().print(table)
+    rows = listing(load())
+    if json:
+        typer.echo(as_json({"settings": [asdict(row) for row in rows]}))
+        return
+    print_table(COLUMNS, [[row.name, row.value, row.origin, row.description] for row in rows])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
+from hookline.cli import complete
+from hookline.cli.client import Client, DatabaseOption, JsonOption, TokenOption, UrlOption, as_json, asked, tell
+from hookline.cli.tables import Column, console, print_table, when
 from hookline.errors import ConfigurationError
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import fingerprint
@@ -19,11 +19,18 @@ from hookline.ingress.secrets import generated
 
 commands = typer.Typer(help="See the endpoints for webhooks, and change them.", no_args_is_help=True)
 
-SourceArgument = Annotated[str, typer.Argument(help="The name of a source.", metavar="SOURCE")]
+SourceArgument = Annotated[
+    str, typer.Argument(help="The name of a source.", metavar="SOURCE", autocompletion=complete.sources)
+]
 SecretOption = Annotated[
     Path | None,
     typer.Option("--secret-file", help="Holds the secret that the sender knows; - reads standard input."),
 ]
+
+COLUMNS = (
+    Column("source"), Column("parser", 2), Column("declared in", 4), Column("secrets", 5), Column("url", 3),
+    Column("problem", 1),
+)  # fmt: skip
 
 STEPS = """\
 Source {name} is declared in the {origin}: what it is told, no command can change. To rotate its secret:
@@ -38,27 +45,34 @@ Source {name} is declared in the {origin}: what it is told, no command can chang
 
 
 @commands.command("list")
-def list_(url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def list_(
+    url: UrlOption = None, token: TokenOption = None, database: DatabaseOption = False, json: JsonOption = False
+) -> None:
     """List sources, where each is declared, and how many secrets of it are active."""
-    told = Client(url, token).get("/api/sources")
+    told = asked(url, token, database=database).get("/api/sources")
     if json:
         typer.echo(as_json(told))
         return
-    table = Table(
-        Column("source", no_wrap=True), "parser", "declared in", "secrets", "url", "problem",
-        box=None, header_style="bold", pad_edge=False,
-    )  # fmt: skip
-    for each in told["sources"]:
-        secrets = "unsigned" if each["unsigned"] else str(len(each["secrets"]))
-        problem = Text(each["problem"] or "", "red")
-        table.add_row(each["name"], each["parser"], each["origin"], secrets, Text(each["url"]), problem)
-    Console().print(table)
+    rows = [
+        [
+            each["name"], each["parser"], each["origin"], "unsigned" if each["unsigned"] else str(len(each["secrets"])),
+            each["url"], Text(each["problem"] or "", "red"),
+        ]
+        for each in told["sources"]
+    ]  # fmt: skip
+    print_table(COLUMNS, rows)
 
 
 @commands.command()
-def show(source: SourceArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def show(
+    source: SourceArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
     """Show a source: its secrets by their fingerprints, and what it may take."""
-    told = Client(url, token).get(f"/api/sources/{source}")
+    told = asked(url, token, database=database).get(f"/api/sources/{source}")
     if json:
         typer.echo(as_json(told))
     else:
@@ -117,17 +131,16 @@ def rotate(
 
 
 @commands.command()
-def remove(source: SourceArgument, url: UrlOption = None, token: TokenOption = None) -> None:
+def remove(source: SourceArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
     """Take no more deliveries of a source; those that came stay."""
-    Client(url, token).delete(f"/api/sources/{source}")
-    typer.echo(f"{source} is removed")
+    tell(Client(url, token).delete(f"/api/sources/{source}"), f"{source} is removed", json=json)
 
 
 @commands.command()
-def reseal(url: UrlOption = None, token: TokenOption = None) -> None:
+def reseal(url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
     """Encrypt every secret by the first of HOOKLINE_ENCRYPTION_KEYS, so that the others can be given up."""
     told = Client(url, token).post("/api/sources/reseal")
-    typer.echo(f"{told['resealed']} secrets are resealed")
+    tell(told, f"{told['resealed']} secrets are resealed", json=json)
     for each in told["unreadable"]:
         typer.echo(each, err=True)
     if told["unreadable"]:
@@ -157,23 +170,19 @@ def _tell(told: dict[str, Any], json: bool) -> None:
 
 
 def _print(told: dict[str, Any]) -> None:
-    console = Console()
-    console.print(
-        Text(f"{told['name']}  {told['parser']}  declared in {told['origin']}  {told['url']}"), soft_wrap=True
-    )
+    out = console()
+    out.print(Text(f"{told['name']}  {told['parser']}  declared in {told['origin']}  {told['url']}"), soft_wrap=True)
     if told["problem"]:
-        console.print(Text(told["problem"], "red"), soft_wrap=True)
+        out.print(Text(told["problem"], "red"), soft_wrap=True)
     limits = ((name, told[name]) for name in ("wait", "max_body", "max_in_flight", "rate", "allow"))
     for name, value in limits:
         if value:
-            console.print(Text(f"{name}: {', '.join(value) if isinstance(value, list) else value}"), soft_wrap=True)
+            out.print(Text(f"{name}: {', '.join(value) if isinstance(value, list) else value}"), soft_wrap=True)
     if told["unsigned"]:
-        console.print("unsigned: anybody may send")
+        out.print("unsigned: anybody may send")
         return
-    table = Table("secret", "added", "active until", box=None, header_style="bold", pad_edge=False)
-    for each in told["secrets"]:
-        table.add_row(each["id"], _when(each["added_at"]), _when(each["expires_at"]))
-    console.print(table)
+    rows = [[each["id"], when(each["added_at"]), when(each["expires_at"])] for each in told["secrets"]]
+    print_table((Column("secret"), Column("added", 1, whole=True), Column("active until", 2, whole=True)), rows)
 
 
 def _secret(file: Path) -> str:
@@ -184,7 +193,3 @@ def _secret(file: Path) -> str:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read {file}: {getattr(error, 'strerror', 'it is not text')}") from None
-
-
-def _when(moment: str | None) -> str:
-    return "" if moment is None else moment[:19].replace("T", " ")

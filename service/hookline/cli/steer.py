@@ -8,14 +8,25 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json, given_json, given_moment
-from hookline.cli.runs import COLOURS, RunArgument
+from hookline.cli.client import (
+    Client,
+    DatabaseOption,
+    JsonOption,
+    TokenOption,
+    UrlOption,
+    as_json,
+    as_line,
+    asked,
+    given_json,
+    given_moment,
+    harmless,
+)  # fmt: skip
+from hookline.cli.runs import RunArgument
+from hookline.cli.tables import STATES, Column, console, print_table, when
 from hookline.client import Refused
-from hookline.errors import HooklineError
+from hookline.errors import ConfigurationError
 
 RunsArgument = Annotated[
     list[str] | None, typer.Argument(help="The ids of runs; else those that the options pick.", metavar="[RUN]...")
@@ -36,7 +47,11 @@ ACTIONS = {
 }
 
 
-class NothingPicked(HooklineError):
+Done = tuple[Any, str]
+"""What the API answered, and what that means."""
+
+
+class NothingPicked(ConfigurationError):
     """A command for many runs was not told for which."""
 
 
@@ -63,9 +78,10 @@ def _command(action: str) -> Callable[..., None]:
         yes: YesOption = False,
         url: UrlOption = None,
         token: TokenOption = None,
+        json: JsonOption = False,
     ) -> None:
         client = Client(url, token)
-        picked = Picked(runs, job, scope, state, since, until, yes)
+        picked = Picked(runs, job, scope, state, since, until, yes, json)
         picked.each(client, action, {}, lambda run: _one(client, action, run))
 
     return act
@@ -82,13 +98,14 @@ class Picked:
     since: str | None
     until: str | None
     yes: bool
+    json: bool
 
-    def each(self, client: Client, action: str, wanted: dict[str, Any], one: Callable[[str], str]) -> None:
+    def each(self, client: Client, action: str, wanted: dict[str, Any], one: Callable[[str], Done]) -> None:
         """Do it with `one` of those named after the other, and with all that fit in one request that says `wanted`."""
         runs = self.runs or []
         for run in runs:
-            told = one(run)
-            typer.echo(told if len(runs) == 1 else f"{run} {told}")
+            told, text = one(run)
+            self._tell(told, text if len(runs) == 1 else f"{run} {text}")
         fits = {name: getattr(self, name) for name in FITS if getattr(self, name) is not None}
         fits |= {name: given_moment(fits[name]) for name in ("since", "until") if name in fits}
         if fits:
@@ -99,25 +116,28 @@ class Picked:
     def _many(self, client: Client, action: str, body: dict[str, Any]) -> None:
         told = client.post(f"/api/runs/{action}", body)
         if not self.yes:
-            typer.echo(f"{told['fitting']} runs fit; add --yes to {action} them")
+            self._tell(told, f"{told['fitting']} runs fit; add --yes to {action} them")
             return
-        typer.echo(f"{told['done']} of {told['fitting']} done")
-        for run, new in told.get("new", {}).items():
-            typer.echo(f"{run} goes on as {new}")
-        for run, why in told["refused"].items():
-            typer.echo(f"{run} refused: {why}")
+        lines = [f"{told['done']} of {told['fitting']} done"]
+        lines += [f"{run} goes on as {new}" for run, new in told.get("new", {}).items()]
+        lines += [f"{run} refused: {why}" for run, why in told["refused"].items()]
+        self._tell(told, "\n".join(lines))
+
+    def _tell(self, told: object, text: str) -> None:
+        typer.echo(as_line(told) if self.json else text)
 
 
 FITS = ("job", "scope", "state", "since", "until")
 
 
-def _one(client: Client, action: str, run: str) -> str:
+def _one(client: Client, action: str, run: str) -> Done:
     """Do it with one run; returns what became of it."""
     if action == "delete-data":
-        return f"data deletion {client.delete(f'/api/runs/{run}/data')['data_deletion']}"
+        told = client.delete(f"/api/runs/{run}/data")
+        return told, f"data deletion {told['data_deletion']}"
     told = client.post(f"/api/runs/{run}/{action}")
     asked = told["state"] == "running" and action != "resume"
-    return f"asked its worker to {action} it" if asked else str(told["state"])
+    return told, f"asked its worker to {action} it" if asked else str(told["state"])
 
 
 def retry(
@@ -133,15 +153,17 @@ def retry(
     yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Start new runs that go on where these failed."""
     client = Client(url, token)
     wanted = {"skip": skip}
 
-    def one(run: str) -> str:
-        return f"goes on as {client.post(f'/api/runs/{run}/retry', wanted)['id']}"
+    def one(run: str) -> Done:
+        told = client.post(f"/api/runs/{run}/retry", wanted)
+        return told, f"goes on as {told['id']}"
 
-    Picked(runs, job, scope, state, since, until, yes).each(client, "retry", {"retry": wanted}, one)
+    Picked(runs, job, scope, state, since, until, yes, json).each(client, "retry", {"retry": wanted}, one)
 
 
 def signal(
@@ -157,16 +179,17 @@ def signal(
     yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Send runs a signal."""
     client = Client(url, token)
     wanted = {"name": name, "data": given_json(data)}
 
-    def one(run: str) -> str:
-        client.post(f"/api/runs/{run}/signals", wanted)
-        return f"{name} is held for {run} until it waits for it"
+    def one(run: str) -> Done:
+        told = client.post(f"/api/runs/{run}/signals", wanted)
+        return told, f"{name} is held for {run} until it waits for it"
 
-    Picked(runs, job, scope, state, since, until, yes).each(client, "signal", {"signal": wanted}, one)
+    Picked(runs, job, scope, state, since, until, yes, json).each(client, "signal", {"signal": wanted}, one)
 
 
 def complete_callback(
@@ -183,17 +206,18 @@ def complete_callback(
     yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Complete a callback in the place of whoever should."""
     client = Client(url, token)
     body = {"data": given_json(data)} if error is None else {"error": error}
 
-    def one(run: str) -> str:
-        client.post(f"/api/runs/{run}/callbacks/{quote(key)}", body)
-        return f"{key} of {run} is completed"
+    def one(run: str) -> Done:
+        told = client.post(f"/api/runs/{run}/callbacks/{quote(key)}", body)
+        return told, f"{key} of {run} is completed"
 
     wanted = {"callback": body | {"key": key}}
-    Picked(runs, job, scope, state, since, until, yes).each(client, "complete-callback", wanted, one)
+    Picked(runs, job, scope, state, since, until, yes, json).each(client, "complete-callback", wanted, one)
 
 
 def fork(
@@ -209,6 +233,7 @@ def fork(
     yes: YesOption = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Start new runs that begin with what these had recorded before a step."""
     client = Client(url, token)
@@ -216,10 +241,11 @@ def fork(
     if input_ is not None:
         body["input"] = given_json(input_)
 
-    def one(run: str) -> str:
-        return str(client.post(f"/api/runs/{run}/fork", body)["id"])
+    def one(run: str) -> Done:
+        told = client.post(f"/api/runs/{run}/fork", body)
+        return told, str(told["id"])
 
-    Picked(runs, job, scope, state, since, until, yes).each(client, "fork", {"fork": body}, one)
+    Picked(runs, job, scope, state, since, until, yes, json).each(client, "fork", {"fork": body}, one)
 
 
 def await_(
@@ -235,31 +261,35 @@ def await_(
     told = Client(url, token).get(f"/api/runs/{run}/await", state=state, var=var, timeout=timeout)
     typer.echo(as_json(told) if json else told["state"])
     if state is not None and told["state"] != state:
-        raise Refused(f"run {run} has {told['state']}")
+        raise Refused(f"run {run} has {told['state']}", 408)
 
 
-def debug(run: RunArgument, url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def debug(
+    run: RunArgument,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
     """Show what explains a run: its variables, what it waits for, why it is not running."""
-    told = Client(url, token).get(f"/api/runs/{run}/debug")
+    told = asked(url, token, database=database).get(f"/api/runs/{run}/debug")
     if json:
         typer.echo(as_json(told))
         return
-    console = Console()
-    console.print(
+    out = console()
+    out.print(
         Text.assemble(
             (told["job"], "bold"),
             f" v{told['version']}  {told['id']}  ",
-            (told["state"], COLOURS.get(told["state"], "")),
+            (told["state"], STATES.get(told["state"], "")),
         )
     )
-    console.print(f"why       {told['why']}", highlight=False, soft_wrap=True)
+    out.print(Text(f"why       {harmless(told['why'])}"), soft_wrap=True)
     for title, rows in (("variables", told["variables"]), ("held", told["held"])):
         for name, value in rows.items():
-            console.print(Text(f"{title:9} {name} = {as_json(value)}"), soft_wrap=True)
-    table = Table("waits for", "kind", "state", "until", box=None, header_style="dim", pad_edge=False)
-    for each in told["waits"]:
-        table.add_row(Text(each["key"]), each["kind"], each["state"], each["due_at"] or "")
+            out.print(Text(harmless(f"{title:9} {name} = {as_json(value)}")), soft_wrap=True)
     if told["waits"]:
-        console.print(table)
+        waits = [[each["key"], each["kind"], each["state"], when(each["due_at"])] for each in told["waits"]]
+        print_table((Column("waits for", 1), Column("kind"), Column("state"), Column("until")), waits)
     for child in told["children"]:
-        console.print(f"child     {child['id']} {child['job']} {child['state']}", highlight=False)
+        out.print(f"child     {child['id']} {child['job']} {child['state']}", soft_wrap=True)

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
 from hookline import embedded
-from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, as_json
+from hookline.cli.client import Client, DatabaseOption, JsonOption, TokenOption, UrlOption, as_json, asked, only, tell
 from hookline.cli.process import prepare
+from hookline.cli.tables import Column, details, print_table, when
 from hookline.settings import load
 from hookline.store.database import Database
 from hookline.web.access import ROLES
@@ -35,31 +34,50 @@ def create(
     ] = False,
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Make a token, and print it: it is shown this once."""
     if role not in ROLES:
         raise typer.BadParameter(f"a role is {', '.join(ROLES)}, not {role[:20]!r}", param_hint="--role")
     life = None if expires is None else _seconds(expires)
     if here:
-        typer.echo(_made_here(MakeToken(name=name, role=role, expires_in=life)))
+        made = _made_here(MakeToken(name=name, role=role, expires_in=life))
+        tell({"name": name, "role": role, "token": made}, made, json=json)
         return
-    body = {"name": name, "role": role, "expires_in": life}
-    typer.echo(Client(url, token).post("/api/tokens", body)["token"])
+    told = Client(url, token).post("/api/tokens", {"name": name, "role": role, "expires_in": life})
+    tell(told, told["token"], json=json)
 
 
 @commands.command("list")
-def list_(url: UrlOption = None, token: TokenOption = None, json: JsonOption = False) -> None:
+def list_(
+    url: UrlOption = None, token: TokenOption = None, database: DatabaseOption = False, json: JsonOption = False
+) -> None:
     """List the tokens that were made, revoked and expired ones, too."""
-    told = Client(url, token).get("/api/tokens")
+    told = asked(url, token, database=database).get("/api/tokens")
     if json:
         typer.echo(as_json(told))
         return
-    table = Table(
-        Column("token", min_width=36), "name", "role", "by", "until", box=None, header_style="bold", pad_edge=False
-    )
-    for each in told["tokens"]:
-        table.add_row(each["id"], Text(each["name"]), each["role"], Text(each["created_by"]), _until(each))
-    Console().print(table)
+    columns = (
+        Column("token"), Column("name", 1), Column("role"), Column("by", 3), Column("until", 2, whole=True),
+    )  # fmt: skip
+    rows = [[each["id"], each["name"], each["role"], each["created_by"], _until(each)] for each in told["tokens"]]
+    print_table(columns, rows)
+
+
+@commands.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="TOKEN", help="The id of a token, or its name.")],
+    url: UrlOption = None,
+    token: TokenOption = None,
+    database: DatabaseOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Show a token, but for itself, which nobody knows."""
+    told = only(asked(url, token, database=database).get("/api/tokens")["tokens"], id_, "token")
+    if json:
+        typer.echo(as_json(told))
+    else:
+        details(told)
 
 
 @commands.command()
@@ -67,34 +85,35 @@ def revoke(
     id_: Annotated[UUID, typer.Argument(metavar="TOKEN", help="The id of a token.")],
     url: UrlOption = None,
     token: TokenOption = None,
+    json: JsonOption = False,
 ) -> None:
     """End a token; every replica knows of it within two seconds."""
-    Client(url, token).delete(f"/api/tokens/{id_}")
-    typer.echo(f"token {id_} is revoked")
+    tell(Client(url, token).delete(f"/api/tokens/{id_}"), f"token {id_} is revoked", json=json)
 
 
 def audit(
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many, at most.")] = 20,
     url: UrlOption = None,
     token: TokenOption = None,
+    database: DatabaseOption = False,
     json: JsonOption = False,
 ) -> None:
     """Tell who changed what, the newest first."""
-    told = Client(url, token).get("/api/audit", limit=limit)
+    told = asked(url, token, database=database).get("/api/audit", limit=limit)
     if json:
         typer.echo(as_json(told))
         return
-    table = Table("when", "who", "role", "from", "what", "answer", box=None, header_style="bold", pad_edge=False)
-    for each in told["audit"]:
-        table.add_row(
-            each["at"][:19].replace("T", " "),
-            Text(each["who"]),
-            each["role"],
-            each["address"] or "",
-            Text(f"{each['method']} {each['path'].removeprefix('/api')}", overflow="fold"),
-            str(each["status"] or "cut off"),
-        )
-    Console().print(table)
+    columns = (
+        Column("when"), Column("who", 3), Column("role", 4), Column("from", 5), Column("what", 1), Column("answer", 2),
+    )  # fmt: skip
+    rows = [
+        [
+            when(each["at"]), each["who"], each["role"], each["address"] or "",
+            f"{each['method']} {each['path'].removeprefix('/api')}", str(each["status"] or "cut off"),
+        ]
+        for each in told["audit"]
+    ]  # fmt: skip
+    print_table(columns, rows)
 
 
 def _made_here(wanted: MakeToken) -> str:

@@ -23,6 +23,12 @@ else:
 Sight = Literal["whole", "shown", "withheld"]
 """How much of payloads a connection reads: what they are; what may be shown; nothing of what rests encrypted."""
 
+POOL = 10
+"""Connections that one process borrows at most, to each of its servers and for each sight."""
+
+PLANS = "force_generic_plan"
+"""What our sessions set `plan_cache_mode` to."""
+
 REFUSED = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -63,7 +69,7 @@ class Database:
             "application_name": "hookline",
             "idle_in_transaction_session_timeout": str(int(patience * 1000)),
             # Hot statements are few and have one right plan each, whatever the statistics of the moment say.
-            "plan_cache_mode": "force_generic_plan",
+            "plan_cache_mode": PLANS,
             "enable_seqscan": "off",
             "jit": "off",
         }
@@ -86,7 +92,7 @@ class Database:
         return await asyncpg.create_pool(
             dsn,
             min_size=0,
-            max_size=10,
+            max_size=POOL,
             init=partial(_speak_bytes, payloads=self.payloads, sight=sight),
             reset=_leave_as_it_is,
             server_settings=self._settings,

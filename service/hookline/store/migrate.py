@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from hookline.errors import ConfigurationError
+from hookline.errors import ConfigurationError, Unavailable
 from hookline.store.database import AWAY
 
 _LOCK = 0x686F6F6B  # "hook": one number for all replicas, so that those that start together take turns
@@ -33,11 +33,13 @@ def known() -> str:
 
 
 async def current(dsn: str) -> str | None:
-    """The revision that the database at `dsn` is at; `None` if it has never been migrated."""
+    """The revision that the database at `dsn` is at; `None` if it has never been migrated; raises `Unavailable`."""
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
-    except (*AWAY, ValueError) as error:
-        raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
+    except ValueError as error:
+        raise _no_address() from error
+    except AWAY as error:
+        raise Unavailable(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
     try:
         revision: str | None = await connection.fetchval(CURRENT)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
@@ -52,6 +54,7 @@ async def check(dsn: str) -> None:
 
     Raises:
         ConfigurationError: it is not; says what to run.
+        Unavailable: it cannot be reached.
     """
     found, head = await current(dsn), known()
     if found == head:
@@ -68,7 +71,11 @@ async def check(dsn: str) -> None:
 
 
 async def migrate(dsn: str) -> str:
-    """Bring the database at `dsn` to the newest revision, and return it; replicas that start together take turns."""
+    """Bring the database at `dsn` to the newest revision, and return it; replicas that start together take turns.
+
+    Raises:
+        ConfigurationError, Unavailable: as `check`.
+    """
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(dsn, timeout=10)
@@ -82,13 +89,23 @@ async def migrate(dsn: str) -> str:
             await connection.run_sync(_upgrade)
             await connection.commit()
             await connection.execute(text(f"select pg_advisory_unlock({_LOCK})"))
-    except (*AWAY, ValueError) as error:
-        raise ConfigurationError(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
+    except ValueError as error:
+        raise _no_address() from error
+    except AWAY as error:
+        raise Unavailable(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
     except DBAPIError as error:
         raise ConfigurationError(f"cannot migrate the database: {error.orig}") from error
     finally:
         await engine.dispose()
     return known()
+
+
+def _no_address() -> ConfigurationError:
+    """What is wrong with an address is not told: it may be a part of the password."""
+    return ConfigurationError(
+        "cannot reach Postgres: HOOKLINE_DATABASE_URL is postgresql://user:password@host:5432/database, with what is "
+        "special in the password percent-encoded"
+    )
 
 
 def sql() -> str:
