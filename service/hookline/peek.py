@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,12 @@ They, and hardly its bytes, make the time that one look takes, in which no other
 looked through in 15 ms, 20 MB of `[[[[` in 150. What senders send has one bracket in a hundred bytes.
 """
 
+BREATH = 0.001
+"""Seconds that others have after each look at a large text, so that nobody has to wait for two of them."""
+
+FIRST_ITEMS = 8
+"""Of a large list so many are found without a table of them all."""
+
 _OBJECT, _LIST, _SPACE = b"{[ "
 _FIRST = re.compile(rb"[^ \t\r\n]")
 _EMPTY = re.compile(rb"\s*(?:\{\s*\}|\[\s*\]|\"\")")
@@ -31,6 +38,7 @@ _tables = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder(msgspec.Raw)
 _NOTHING = msgspec.Raw()
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
+_objects = msgspec.json.Decoder(list[msgspec.defstruct("Object", [], gc=False)])  # type: ignore[misc]
 
 
 class Unread:
@@ -116,6 +124,11 @@ class Items(Unread):
         self._list: list[msgspec.Raw] | None = None
 
     def __getitem__(self, index: int) -> Any:
+        if 0 <= index < FIRST_ITEMS and self._list is None:
+            first = _decoded(_first(index + 1), self.raw)
+            if not (found := getattr(first, f"at{index}")):
+                raise IndexError(index)
+            return glance(found)
         return glance(self._all()[index])
 
     def __iter__(self) -> Iterator[Any]:
@@ -123,6 +136,13 @@ class Items(Unread):
 
     def __len__(self) -> int:
         return len(self._all())
+
+    def objects(self) -> int:
+        """How many items there are, if all are objects, else none."""
+        try:
+            return len(_decoded(_objects, self.raw))
+        except Undecodable:
+            return 0
 
     def at(self, name: str) -> list[Any] | None:
         """What is at `name` in those of its items that have it; `None` if not all are objects."""
@@ -209,8 +229,15 @@ def _only_each(name: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(list[_shape(name)])  # type: ignore[misc]
 
 
+@lru_cache(maxsize=FIRST_ITEMS)
+def _first(count: int) -> msgspec.json.Decoder[Any]:
+    """What finds the first items of a list, and passes over the rest."""
+    names = [(f"at{index}", msgspec.Raw, _NOTHING) for index in range(count)]
+    return msgspec.json.Decoder(msgspec.defstruct("First", names, array_like=True))
+
+
 def _shape(name: str) -> Any:
-    return msgspec.defstruct("Only", [("value", msgspec.Raw, _NOTHING)], rename={"value": name})
+    return msgspec.defstruct("Only", [("value", msgspec.Raw, _NOTHING)], rename={"value": name}, gc=False)
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> Any:
@@ -218,3 +245,6 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> An
         return decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Undecodable(f"not JSON of the shape that was asked for: {error}") from None
+    finally:
+        if len(memoryview(raw)) > LARGE:
+            time.sleep(BREATH)

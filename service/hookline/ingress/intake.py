@@ -47,6 +47,8 @@ two take turns, and a third of the rate is lost.
 
 NOTHING = bindings.Bound((), ())
 
+Commit = GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -76,13 +78,15 @@ class Intake:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
         self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
-        self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
-            database, partial(_write, Alarms(app.latest)), name="intake", limit=BATCH
-        )
+        write = partial(_write, Alarms(app.latest))
+        self._commit: Commit = GroupCommit(database, write, name="intake", limit=BATCH)
+        self._aside: Commit = GroupCommit(database, write, name="intake_large", limit=1)
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        await self._commit.run()
+        """Write until cancelled; what is large by a connection of its own, so that nothing small waits behind it."""
+        async with asyncio.TaskGroup() as writing:
+            writing.create_task(self._commit.run())
+            writing.create_task(self._aside.run())
 
     async def receive(self, source: Source, received: Received) -> Receipt:
         """Verify, parse, bind and commit a delivery.
@@ -157,7 +161,8 @@ class Intake:
         return told
 
     async def _committed(self, item: NewDelivery | NewRun | NewSignal) -> Stored | UUID | Sent:
-        future = self._commit.submit(item)
+        is_large = isinstance(item, NewDelivery) and len(item.body) > LARGE
+        future = (self._aside if is_large else self._commit).submit(item)
         giving_up = asyncio.get_running_loop().call_later(self._timeout, _give_up, future)
         try:
             return await future
@@ -214,7 +219,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     bound = NOTHING
     events: tuple[Event, ...] = ()
     subject: str | None = None
-    told: bytes | None = None
+    told: tuple[bytes, ...] | None = None
     reason: str | None = None
     pong: Pong | None = None
     try:

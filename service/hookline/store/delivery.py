@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.peek import LARGE
 from hookline.store import waits
 from hookline.store.runs import NewRun
 
@@ -29,7 +28,7 @@ class NewDelivery(Struct, frozen=True):
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
         subject: what it is about, such as a repository; `None` if nothing says.
-        events: JSON, the envelopes of its events.
+        events: JSON, the envelopes of its events; in parts, so that data which are large are not copied.
         types: the types of its events, and all that these are sub-types of.
         mixed: whether an event's type is not the delivery's, nor a sub-type of it.
         bindings: JSON, what became of its events at each job.
@@ -47,7 +46,7 @@ class NewDelivery(Struct, frozen=True):
     secret: str
     headers: bytes
     body: bytes
-    events: bytes | None = None
+    events: tuple[bytes, ...] | None = None
     types: tuple[str, ...] = ()
     mixed: bool = False
     bindings: bytes = b"[]"
@@ -100,6 +99,12 @@ GIVEN = (
     "subject"
 )
 
+TELL = """
+insert into hookline.run_events (delivery_id, source, type, state, reason)
+select id, source, type, status, reason from fresh
+"""
+"""Tells those who listen of the deliveries `fresh`."""
+
 FRESH = f"""
 fresh as (
     insert into hookline.deliveries ({GIVEN})
@@ -111,15 +116,12 @@ fresh as (
     on conflict do nothing
     returning id, source, type, status, reason
 ),
-told as (
-    insert into hookline.run_events (delivery_id, source, type, state, reason)
-    select id, source, type, status, reason from fresh
-)
+told as ({TELL})
 """  # noqa: S608 - a constant
 
 
-def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
-    """`new` as the arrays that `FRESH` takes; of one that is large its body alone."""
+def columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    """`new` as the arrays that `FRESH` takes."""
     return (
         [each.id for each in new],
         [each.source for each in new],
@@ -130,22 +132,13 @@ def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
         [each.reason for each in new],
         [each.secret for each in new],
         [each.headers for each in new],
-        new[0].body if _is_large(new) else [each.body for each in new],
-        [each.events for each in new],
+        [each.body for each in new],
+        [None if each.events is None else b"".join(each.events) for each in new],
         [each.mixed for each in new],
         [each.bindings for each in new],
         [each.replay_of for each in new],
         [each.subject for each in new],
     )
-
-
-def _is_large(new: Sequence[NewDelivery]) -> bool:
-    return len(new) == 1 and len(new[0].body) > LARGE
-
-
-def fit(statement: str, new: Sequence[NewDelivery]) -> str:
-    """`statement`, which stores `new`; in an array a large body would be copied once more, and the loop stands."""
-    return statement.replace("$10::bytea[]", "array[$10::bytea]") if _is_large(new) else statement
 
 
 def types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
