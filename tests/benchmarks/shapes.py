@@ -74,7 +74,9 @@ class Large:
 
 def deliveries(size: int) -> Iterator[Large]:
     """For each sender, form and mode a delivery of about `size` bytes in each shape."""
-    senders = {each.parser: each for each in SENDERS[::-1] if each.body.startswith(b"{") and b"specversion" not in each.body}
+    senders = {
+        each.parser: each for each in SENDERS[::-1] if each.body.startswith(b"{") and b"specversion" not in each.body
+    }
     events = next(each for each in SENDERS if b"specversion" in each.body)
     for shape, make in SHAPES.items():
         value = make(size)

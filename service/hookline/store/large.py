@@ -44,18 +44,19 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
     (alone,) = new
     wanted = starting(new, alarm)
     there: dict[UUID, UUID] = {}
-    async with transaction(connection), runs.filling(connection, wanted):
-        if not await keep(connection, alone):
+    async with transaction(connection):
+        if not await keep(connection, alone):  # before its scopes are locked, for which others wait
             return {}
-        await connection.execute(TOLD, alone.id)
-        await waits.arrive(connection, list(zip(*types(new), strict=True)))
-        places = dict(_places(alone))
-        for start in range(0, len(wanted), RUNS_AT_ONCE):
-            part = wanted[start : start + RUNS_AT_ONCE]
-            there |= await runs.insert(connection, [_without(run, places) for run in part])
-        for data, (begins, size) in places.items():
-            taking = [run.id for run in wanted if id(run.input) == data]
-            await connection.execute(TAKE, alone.id, begins, size, taking)
+        async with runs.filling(connection, wanted):
+            await connection.execute(TOLD, alone.id)
+            await waits.arrive(connection, list(zip(*types(new), strict=True)))
+            places = dict(_places(alone))
+            for start in range(0, len(wanted), RUNS_AT_ONCE):
+                part = wanted[start : start + RUNS_AT_ONCE]
+                there |= await runs.insert(connection, [_without(run, places) for run in part])
+            for data, (begins, size) in places.items():
+                taking = [run.id for run in wanted if id(run.input) == data]
+                await connection.execute(TAKE, alone.id, begins, size, taking)
     started = tuple(there[run.id] for run in alone.runs)
     return {alone.id: Stored(alone.id, alone.status, alone.reason, False, started)}
 
@@ -67,16 +68,21 @@ async def keep(connection: Connection, new: NewDelivery) -> bool:
     try:
         async with transaction(connection):
             await connection.copy_to_table(
-                "deliveries", schema_name="hookline", columns=GIVEN.split(", "), source=_streamed(new), format="binary"
+                "deliveries",
+                schema_name="hookline",
+                columns=GIVEN.split(", "),
+                source=_in_turn(parts(new)),
+                format="binary",
             )
     except asyncpg.UniqueViolationError:  # it came twice at once
         return False
     return True
 
 
-async def _streamed(new: NewDelivery) -> AsyncIterator[bytes]:
+def parts(new: NewDelivery) -> Iterator[bytes]:
+    """`new` as it is copied, in parts of about `PART` bytes."""
     gathered = bytearray()
-    for each in _copied(new):
+    for each in _row(new):
         gathered += each
         if len(gathered) >= PART:
             yield bytes(gathered)
@@ -84,18 +90,20 @@ async def _streamed(new: NewDelivery) -> AsyncIterator[bytes]:
     yield bytes(gathered)
 
 
-def _copied(new: NewDelivery) -> Iterator[bytes | memoryview]:
+async def _in_turn(given: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for each in given:
+        yield each
+
+
+def _row(new: NewDelivery) -> Iterator[bytes | memoryview]:
     """A row in the binary format of `COPY`, in the order of `GIVEN`."""
     yield b"PGCOPY\n\xff\r\n\0" + bytes(8) + struct.pack("!h", len(GIVEN.split(", ")))
     for value in (
         new.id, new.source, new.key, new.conflict_of, new.type, new.status, new.reason, new.secret, new.headers,
         new.body, new.events, new.mixed, new.bindings, new.replay_of, new.subject,
     ):  # fmt: skip
-        if value is None:
-            yield struct.pack("!i", -1)
-            continue
-        written = _written(value)
-        yield struct.pack("!i", sum(len(each) for each in written))
+        written = () if value is None else _written(value)
+        yield struct.pack("!i", -1 if value is None else sum(len(each) for each in written))
         for each in written:
             view = memoryview(each)
             for start in range(0, len(view), PART):
