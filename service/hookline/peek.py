@@ -154,12 +154,15 @@ class Items(Unread):
             return 0
 
     def at(self, name: str) -> list[Any] | None:
-        """What is at `name` in those of its items that have it; `None` if not all are objects."""
+        """What is at `name` in those of its items that have it; `None` if some are objects, and not all."""
         if not _PLAIN.fullmatch(name):
             return None
+        objects = _count(self.raw, b"{")
+        if not objects:
+            return []
         finds = _only_each(name)
         try:
-            parts = _parts(self.raw) if _count(self.raw, b"{") > FEW_OBJECTS else (self.raw,)
+            parts = _parts(self.raw) if objects > FEW_OBJECTS else (self.raw,)
             return [glance(each.value) for part in parts for each in _decoded(finds, part) if each.value]
         except Undecodable:
             return None

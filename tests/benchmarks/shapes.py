@@ -72,32 +72,56 @@ class Large:
         return headers | parser.scheme.sign(self.sender.secret.encode(), self.body, headers)
 
 
+_EVENT = next(each for each in SENDERS if b"specversion" in each.body)
+_BINARY = next(each for each in SENDERS if each.parser == "cloudevents" and each is not _EVENT)
+_PLAIN = {
+    each.parser: each for each in reversed(SENDERS) if each.body.startswith(b"{") and each.parser != "cloudevents"
+}
+
+CARRIERS: tuple[str, ...] = (
+    *_PLAIN, "github, form", "slack, form", "cloudevents", "cloudevents, batch", "cloudevents, binary",
+    "cloudevents, octets",
+)  # fmt: skip
+
+
+def large(carrier: str, shape: str, size: int) -> Large:
+    """What `carrier` sends in `shape`, of about `size` bytes."""
+    make, (parser, _, how) = SHAPES[shape], carrier.partition(", ")
+    match how:
+        case "form":
+            written = b"payload=" + quote_plus(_with(_PLAIN[parser], make(size // 2))).encode()[: size * 6 // 5]
+            return Large(carrier, shape, _PLAIN[parser], {"Content-Type": FORM}, written)
+        case "batch":
+            return Large(carrier, shape, _EVENT, {"Content-Type": BATCH}, b"[" + _with(_EVENT, make(size)) + b"]")
+        case "binary":
+            return Large(carrier, shape, _BINARY, {}, make(size))
+        case "octets":
+            return Large(carrier, shape, _BINARY, {"Content-Type": "application/octet-stream"}, make(size))
+    sender = _PLAIN.get(parser, _EVENT)
+    return Large(carrier, shape, sender, {}, _with(sender, make(size)))
+
+
+def all_percent(size: int) -> Large:
+    """A push as a form, of which every byte is encoded."""
+    written = b"".join(b"%%%02X" % byte for byte in _with(_PLAIN["github"], SHAPES["ordinary"](size // 3)))
+    return Large("github, form", "all percent", _PLAIN["github"], {"Content-Type": FORM}, b"payload=" + written)
+
+
+def batch(count: int, size: int) -> Large:
+    """A batch of so many events."""
+    told = json.loads(_EVENT.body) | {"data": "x" * max(0, size // count - 150)}
+    listed = b",".join(json.dumps(told | {"id": str(number)}).encode() for number in range(count))
+    return Large("cloudevents, batch", f"{count} events", _EVENT, {"Content-Type": BATCH}, b"[" + listed + b"]")
+
+
 def deliveries(size: int) -> Iterator[Large]:
-    """For each sender, form and mode a delivery of about `size` bytes in each shape."""
-    senders = {
-        each.parser: each for each in SENDERS[::-1] if each.body.startswith(b"{") and b"specversion" not in each.body
-    }
-    events = next(each for each in SENDERS if b"specversion" in each.body)
-    for shape, make in SHAPES.items():
-        value = make(size)
-        for name, sender in senders.items():
-            if name == "cloudevents":
-                yield Large("cloudevents, binary", shape, sender, {}, value)
-                yield Large("cloudevents, octets", shape, sender, {"Content-Type": "application/octet-stream"}, value)
-            else:
-                yield Large(name, shape, sender, {}, _with(sender, value))
-        yield Large("cloudevents", shape, events, {}, _with(events, value))
-        yield Large("cloudevents, batch", shape, events, {"Content-Type": BATCH}, b"[" + _with(events, value) + b"]")
-        for sender in (senders["github"], senders["slack"]):
-            written = b"payload=" + quote_plus(_with(sender, make(size // 2))).encode()[: size * 6 // 5]
-            yield Large(f"{sender.parser}, form", shape, sender, {"Content-Type": FORM}, written)
-    github, value = senders["github"], SHAPES["ordinary"](size // 3)
-    written = b"payload=" + b"".join(b"%%%02X" % byte for byte in _with(github, value))
-    yield Large("github, form", "all percent", github, {"Content-Type": FORM}, written)
-    for count in (10_000, 100_000):
-        told = json.loads(events.body) | {"data": "x" * max(0, size // count - 150)}
-        listed = b",".join(json.dumps(told | {"id": str(number)}).encode() for number in range(count))
-        yield Large("cloudevents, batch", f"{count} events", events, {"Content-Type": BATCH}, b"[" + listed + b"]")
+    """Of each carrier each shape, and those that only one of them has."""
+    for shape in SHAPES:
+        for carrier in CARRIERS:
+            yield large(carrier, shape, size)
+    yield all_percent(size)
+    yield batch(10_000, size)
+    yield batch(100_000, size)
 
 
 def _with(sender: Sender, value: bytes) -> bytes:
