@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,6 +31,9 @@ MOST_FIELDS = 50
 
 PART = 65_536
 
+_BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_AS_QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
+
 Names = str | Iterable[str] | None
 """A glob, or several, of which one must match."""
 
@@ -52,24 +56,39 @@ def decoded(raw: bytes) -> Peek:
 
 def form(body: bytes) -> dict[str, bytes]:
     """The fields of an `application/x-www-form-urlencoded` body, each of which may come once; raises `Unparseable`."""
-    pairs = [each.partition(b"=") for each in body.split(b"&", MOST_FIELDS)]
-    found = {_unquoted(name).decode("utf-8", "replace"): value for name, _, value in pairs if len(name) <= PART}
-    is_form = body.isascii() and all(equals for _, equals, _ in pairs) and b"&" not in pairs[-1][2]
-    if not is_form or len(found) < len(pairs):
+    found: dict[str, tuple[int, int]] = {}
+    start = 0
+    while start <= len(body):
+        end = body.find(b"&", start)
+        end = len(body) if end < 0 else end
+        equals = body.find(b"=", start, end)
+        name = _unquoted(body, start, equals).decode("utf-8", "replace") if 0 <= equals <= start + PART else None
+        if name is None or name in found or len(found) > MOST_FIELDS:
+            raise Unparseable("the body is not a form")
+        found[name] = equals + 1, end
+        start = end + 1
+    if not body.isascii():
         raise Unparseable("the body is not a form")
-    return {name: _unquoted(value) for name, value in found.items()}
+    return {name: _unquoted(body, *place) for name, place in found.items()}
 
 
-def _unquoted(written: bytes) -> bytes:
-    """What `written` stands for, a part at a time: the library makes an object of every `%`."""
-    parts, start = [], 0
-    while start < len(written):
-        end = start + PART
-        cut = written.rfind(b"%", end - 2, end)  # whose two digits are in the next part
-        end = cut if cut > 0 else end
-        parts.append(unquote_to_bytes(written[start:end].replace(b"+", b" ")))
-        start = end
+def _unquoted(body: bytes, start: int, end: int) -> bytes:
+    """What is written from `start` to `end`, a part at a time, so that others may go on."""
+    parts = []
+    while start < end:
+        to = min(start + PART, end)
+        if to < end and (cut := body.rfind(b"%", to - 2, to)) > start:  # whose two digits are in the next part
+            to = cut
+        parts.append(_part_unquoted(body[start:to]))
+        start = to
     return b"".join(parts)
+
+
+def _part_unquoted(written: bytes) -> bytes:
+    """As the library does it, which makes an object of every `%`; sound `%xx` are as quoted-printable text's `=xx`."""
+    if _BROKEN.search(written):
+        return unquote_to_bytes(written.replace(b"+", b" "))
+    return binascii.a2b_qp(written.replace(b"=", b"%3D").translate(_AS_QUOTED_PRINTABLE))
 
 
 def key_of(given: object) -> str:
@@ -97,8 +116,15 @@ def at(data: Any, *path: str | int) -> Any:
         if isinstance(each, str):
             data = data.get(each) if isinstance(data, Peek | dict) else None
         else:
-            data = data[each] if isinstance(data, list | Items) and len(data) > each else None
+            data = _item(data, each) if isinstance(data, list | Items) else None
     return data
+
+
+def _item(items: list[Any] | Items, index: int) -> Any:
+    try:
+        return items[index]
+    except IndexError:
+        return None
 
 
 def fields(**found: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,15 +23,30 @@ They, and hardly its bytes, make the time that one look takes, in which no other
 looked through in 15 ms, 20 MB of `[[[[` in 150. What senders send has one bracket in a hundred bytes.
 """
 
+BREATH = 0.002
+"""Seconds that others have after each look at a large text, so that nobody has to wait for two of them."""
+
+FIRST_ITEMS = 8
+"""Of a large list so many are found without a table of them all."""
+
+FEW_OBJECTS = 100_000
+"""Of a large list with more of them no table is made at once."""
+
 _OBJECT, _LIST, _SPACE = b"{[ "
 _FIRST = re.compile(rb"[^ \t\r\n]")
 _EMPTY = re.compile(rb"\s*(?:\{\s*\}|\[\s*\]|\"\")")
+_TEXT = (
+    rb"[^\"\\]{0,65536}+(?:\\.[^\"\\]{0,1024}+){0,64}+"  # a part of one: nobody goes on while a pattern is looked for
+)
+_MARK = re.compile(rb"[\[\]{},\"](?:(?<=\")%b\")?" % _TEXT, re.DOTALL)
+_MORE = re.compile(_TEXT, re.DOTALL)
 _PLAIN = re.compile(r"[^\x00-\x1f\"\\]*")
 
 _tables = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder(msgspec.Raw)
 _NOTHING = msgspec.Raw()
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
+_objects = msgspec.json.Decoder(list[msgspec.defstruct("Object", [], gc=False)])  # type: ignore[misc]
 
 
 class Unread:
@@ -116,20 +132,38 @@ class Items(Unread):
         self._list: list[msgspec.Raw] | None = None
 
     def __getitem__(self, index: int) -> Any:
+        if 0 <= index < FIRST_ITEMS and self._list is None:
+            first = _decoded(_first(index + 1), self.raw)
+            if not (found := getattr(first, f"at{index}")):
+                raise IndexError(index)
+            return glance(found)
         return glance(self._all()[index])
 
     def __iter__(self) -> Iterator[Any]:
-        return map(glance, self._all())
+        for part in _parts(self.raw):
+            yield from map(glance, _decoded(_lists, part))
 
     def __len__(self) -> int:
         return len(self._all())
 
+    def objects(self) -> int:
+        """How many items there are, if all are objects, else none."""
+        try:
+            return len(_decoded(_objects, self.raw))
+        except Undecodable:
+            return 0
+
     def at(self, name: str) -> list[Any] | None:
-        """What is at `name` in those of its items that have it; `None` if not all are objects."""
+        """What is at `name` in those of its items that have it; `None` if some are objects, and not all."""
         if not _PLAIN.fullmatch(name):
             return None
+        objects = _count(self.raw, b"{")
+        if not objects:
+            return []
+        finds = _only_each(name)
         try:
-            return [glance(each.value) for each in _decoded(_only_each(name), self.raw) if each.value]
+            parts = _parts(self.raw) if objects > FEW_OBJECTS else (self.raw,)
+            return [glance(each.value) for part in parts for each in _decoded(finds, part) if each.value]
         except Undecodable:
             return None
 
@@ -163,8 +197,7 @@ def check(raw: bytes) -> None:
         Undecodable: it is not, is nested too deeply, or so intricate that each look would hold up everybody else.
     """
     for what, most in INTRICATE.items() if len(raw) > LARGE else ():
-        parts = range(0, len(raw), codec.PART)  # between which others may go on
-        if sum(raw.count(what, start, start + codec.PART) for start in parts) > most:
+        if _count(raw, what) > most:
             raise Undecodable(f"not to be read: {len(raw)} bytes with more than {most} {what.decode()}")
     _check_text(raw)
     _decoded(_anything, raw)
@@ -188,6 +221,47 @@ def glance(raw: bytes | msgspec.Raw) -> Any:
     return codec.decode(raw)
 
 
+def _count(raw: bytes | msgspec.Raw, what: bytes) -> int:
+    """How often `what` stands in `raw`, counted part by part, between which others may go on."""
+    view = memoryview(raw)
+    return sum(bytes(view[start : start + codec.PART]).count(what) for start in range(0, len(view), codec.PART))
+
+
+def _parts(raw: bytes | msgspec.Raw) -> Iterator[bytes]:
+    """The list that `raw` is, as shorter lists of its items; raises `Undecodable`."""
+    view, depth, begin = memoryview(raw), 0, 0
+    for at in _marks(view):
+        mark = view[at]
+        if mark in b"[{":
+            begin = begin if depth else at + 1
+            depth += 1
+        elif mark in b"]}":
+            depth -= 1
+            if not depth:
+                yield b"[" + view[begin:at] + b"]"
+                return
+        elif mark in b"," and depth == 1 and at - begin >= codec.PART:
+            yield b"[" + view[begin:at] + b"]"
+            begin = at + 1
+    raise Undecodable("not JSON: a list without an end")
+
+
+def _marks(view: memoryview) -> Iterator[int]:
+    """Where brackets, braces and commas stand that are in no text, and where texts begin."""
+    at = 0
+    while True:
+        for found in _MARK.finditer(view, at):
+            if found[0] == b'"':  # of a long text
+                break
+            yield found.start()
+        else:
+            return
+        at = found.end()
+        while (more := _MORE.match(view, at)) and at < more.end():
+            at = more.end()
+        at += 1
+
+
 def _check_text(raw: bytes) -> None:
     """Return if it is UTF-8: msgspec does not look into the text that it passes over."""
     try:
@@ -209,8 +283,15 @@ def _only_each(name: str) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(list[_shape(name)])  # type: ignore[misc]
 
 
+@lru_cache(maxsize=FIRST_ITEMS)
+def _first(count: int) -> msgspec.json.Decoder[Any]:
+    """What finds the first items of a list, and passes over the rest."""
+    names = [(f"at{index}", msgspec.Raw, _NOTHING) for index in range(count)]
+    return msgspec.json.Decoder(msgspec.defstruct("First", names, array_like=True))
+
+
 def _shape(name: str) -> Any:
-    return msgspec.defstruct("Only", [("value", msgspec.Raw, _NOTHING)], rename={"value": name})
+    return msgspec.defstruct("Only", [("value", msgspec.Raw, _NOTHING)], rename={"value": name}, gc=False)
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> Any:
@@ -218,3 +299,6 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> An
         return decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Undecodable(f"not JSON of the shape that was asked for: {error}") from None
+    finally:
+        if len(memoryview(raw)) > LARGE:
+            time.sleep(BREATH)

@@ -8,16 +8,20 @@ import json
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import quote_plus
 from uuid import uuid4
 
 import pytest
-from tests.support import PUSH, Site, on_site
+from pydantic import SecretStr
+from tests.benchmarks.shapes import FORM
+from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
 from hookline.peek import INTRICATE, LARGE
+from hookline.source_settings import SourceSettings
 from hookline.store.commit import GroupCommit
 from hookline.store.database import Connection, Database
-from hookline_parsers import github
+from hookline_parsers import cloudevents, github
 
 
 def large(**told: Any) -> bytes:
@@ -78,6 +82,59 @@ async def test_a_large_delivery_that_nobody_can_read_is_kept_and_shown_as_it_cam
         kept = base64.b64decode(shown["body_base64"]) if "body_base64" in shown else shown["body"].encode()
         assert kept == body
     assert "not to be read" in told["reason"]
+
+
+async def test_a_large_form_is_stored_with_its_payload_and_starts_what_a_small_one_does(site: Site) -> None:
+    payload = large()
+    body = b"payload=" + quote_plus(payload).encode()
+    told = (await site.push("guid-1", body, Content_Type=FORM)).json()
+    assert (told["status"], len(told["runs"])) == ("accepted", 1)
+    assert (await site.push("guid-1", body, Content_Type=FORM)).json()["status"] == "duplicate"
+    shown = (await site.client.get(f"/api/deliveries/{told['delivery']}")).json()
+    assert shown["events"][0]["data"] == json.loads(payload)
+    replay = (await site.client.post(f"/api/deliveries/{told['delivery']}/replay", json={})).json()
+    for run in (*told["runs"], *replay["runs"]):
+        assert json.loads((await site.house.read(run))["input"]) == json.loads(payload)
+    async with site.house.replica():
+        await site.house.watch.ended(*told["runs"])
+    assert (await site.house.read(told["runs"][0]))["output"] == b"20000"
+
+
+async def test_a_large_batch_starts_a_run_for_each_of_its_events(dsn: str) -> None:
+    app = App()
+
+    @app.job(on=cloudevents.event("sold"))
+    async def take(ctx: Context, event: Event) -> str: ...
+
+    about = {"specversion": "1.0", "source": "/shop", "type": "sold"}
+    events = [about | {"id": str(number), "data": f"\u0000é{number}"} for number in range(1200)]
+    events += [about | {"id": f"large-{number}", "data": str(number) * 400_000} for number in range(2)]
+    headers = {"Content-Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {SECRET}"}
+    source = SourceSettings("cloudevents", "cloudevents", (SecretStr(SECRET),), unsigned=False)
+    async with on_site(app, dsn, sources=(source,)) as site:
+        told = (await site.client.post("/webhooks/cloudevents", content=json.dumps(events), headers=headers)).json()
+        assert (told["status"], len(told["runs"])) == ("accepted", 1202)
+        rows = await site.house.watch.connection.fetch(
+            "select id::text, event_index, input::text from hookline.runs join hookline.run_data on run_id = id"
+        )
+        found = {row["id"]: (row["event_index"], json.loads(row["input"])) for row in rows}
+        assert [found[run] for run in told["runs"]] == list(enumerate(events))
+
+
+async def test_what_is_small_does_not_wait_behind_what_is_large(site: Site) -> None:
+    watch = site.house.watch
+    async with watch.connection.transaction():  # somebody is about to store the same, and may yet give up
+        await watch.connection.execute(
+            "insert into hookline.deliveries (id, source, key, type, status, secret, headers, body)"
+            " values (gen_random_uuid(), 'github', 'guid-1', 'x', 'ignored', '', '[]', '')"
+        )
+        slow = asyncio.create_task(site.push("guid-1", large()))
+        async with asyncio.timeout(20):
+            while not await watch.connection.fetchval("select exists (select from pg_locks where not granted)"):
+                await asyncio.sleep(0)
+        assert (await site.push("guid-2")).json()["status"] == "accepted"
+        assert not slow.done()
+    assert (await slow).json()["status"] == "conflict"
 
 
 class Thing:

@@ -75,6 +75,37 @@ def test_a_lookup_through_a_large_list_finds_what_one_in_builtins_finds(more: li
     assert event.lookup(path) == Event("x", data=told).lookup(path)
 
 
+HARD = [
+    'a "quoted" text', "[{,]}\\", "\\" * 301, "é\U0001f600", "x" * 200_000, '"' * 5000, "", [], {}, [[]], None, 1.5,
+    {"a": [{"b": "]"}], 'k"]': "{"}, [1, [2, ["[", {"c": []}]]],
+]  # fmt: skip
+"""What a list may be cut in the middle of."""
+
+
+@given(st.lists(st.sampled_from(HARD), min_size=1, max_size=12), st.integers(0, 3), st.sampled_from([None, 1]))
+def test_a_large_list_is_gone_through_part_by_part_without_losing_any(
+    items: list[Any], shift: int, indent: int | None
+) -> None:
+    told = [PADDING[: 70_000 + shift], *items] * 4
+    found = Items(b" " * shift + json.dumps(told, ensure_ascii=shift > 1, indent=indent).encode() + b" ")
+    assert [whole(each) for each in found] == told
+    assert [whole(found[index]) for index in range(5)] == told[:5]
+    assert whole(found[len(told) - 1]) == told[-1]
+    with pytest.raises(IndexError):
+        found[len(told)]
+    few = Items(json.dumps([1, PADDING]).encode())
+    with pytest.raises(IndexError):
+        few[2]
+    with pytest.raises(Undecodable):
+        list(Items(json.dumps(told).encode()[:-1]))
+
+
+def test_how_many_objects_a_list_has_is_told_if_it_has_nothing_else() -> None:
+    assert [Items(each).objects() for each in (b"[]", b'[{}, {"a": [{}]}]', b"[{}, 1]", b"[[]]", b"7", b"[{}")] == [
+        0, 2, 0, 0, 0, 0,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("what", INTRICATE)
 def test_what_would_hold_everybody_up_is_not_read(what: bytes) -> None:
     most = INTRICATE[what]

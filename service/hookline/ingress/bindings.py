@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from hookline import codec, telemetry
@@ -125,18 +124,18 @@ def _bound(event: Event, job: Job, delivery: UUID, index: int, body: bytes) -> N
     )
 
 
-def envelopes(events: Sequence[Event], body: bytes) -> bytes | None:
-    """What is stored of `events` beside the `body` that they came in, for those who wait; JSON."""
+def envelopes(events: Sequence[Event], body: bytes) -> tuple[bytes, ...] | None:
+    """What is stored of `events` beside the `body` that they came in, for those who wait; JSON, in parts."""
     if not events:
         return None
-    if len(events) == 1 and events[0].raw is body:
-        return b"[" + events[0].envelope() + b"]"
-    told = [
-        {"type": each.type, "key": each.key, "fields": dict(each.fields)}
-        | ({} if each.raw is body else {"data": msgspec.Raw(each.raw)})
-        for each in events
-    ]
-    return msgspec.json.encode(told)
+    parts = [b"["]
+    for each in events:
+        separator = b"," if len(parts) > 1 else b""
+        if each.raw is body:
+            parts.append(separator + each.envelope())
+        else:
+            parts += [separator + each.envelope()[:-1] + b',"data":', each.raw, b"}"]
+    return (*parts, b"]")
 
 
 def lineage(events: Sequence[Event]) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ DISCREET = "why may quote what rests encrypted: rehearse a replay of it, and it 
 
 NOTHING = bindings.Bound((), ())
 
+Commit = GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -81,13 +83,14 @@ class Intake:
         self._payloads = database.payloads
         self._write = partial(_write, Alarms(app.latest))
         self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
-        self._commit: GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent] = GroupCommit(
-            database, self._write, name="intake", limit=BATCH
-        )
+        self._commit: Commit = GroupCommit(database, self._write, name="intake", limit=BATCH)
+        self._aside: Commit = GroupCommit(database, self._write, name="intake_large", limit=1)
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        await self._commit.run()
+        """Write until cancelled; what is large by a connection of its own, so that nothing small waits behind it."""
+        async with asyncio.TaskGroup() as writing:
+            writing.create_task(self._commit.run())
+            writing.create_task(self._aside.run())
 
     async def receive(self, source: Source, received: Received) -> Receipt:
         """Verify, parse, bind and commit a delivery.
@@ -126,13 +129,18 @@ class Intake:
     async def _taken_in(self, source: Source, new: NewDelivery, pong: Pong | None) -> Receipt:
         if self._payloads.sealing:
             new = replace(new, bare=None if new.reason is None else DISCREET)
-            if len(new.body) > LARGE:
-                async with self._large:
-                    sealed = await asyncio.to_thread(self._payloads.body_at_rest, new.body)
-                new = replace(new, sealed=sealed)
+        if len(new.body) > LARGE:
+            new = replace(new, rest=await self._at_rest(new.body))
         receipt = _receipt(await self._committed(new), pong)
         _tell(source, new, receipt)
         return receipt
+
+    async def _at_rest(self, body: bytes) -> bytes:
+        """A large body as it is stored: the same, unless it is sealed."""
+        if not self._payloads.sealing:
+            return self._payloads.body_at_rest(body)
+        async with self._large:
+            return await asyncio.to_thread(self._payloads.body_at_rest, body)
 
     async def examined(self, source: Source, received: Received) -> tuple[NewDelivery, Pong | None]:
         """What `received` is and what it would start; nothing is written. Raises `Rejected`.
@@ -173,7 +181,8 @@ class Intake:
             async with asyncio.timeout(self._timeout):
                 (outcome,) = await self._write(connection, [item], False)
             return outcome
-        future = self._commit.submit(item)
+        is_large = isinstance(item, NewDelivery) and len(item.body) > LARGE
+        future = (self._aside if is_large else self._commit).submit(item)
         giving_up = asyncio.get_running_loop().call_later(self._timeout, _give_up, future)
         try:
             return await future
@@ -230,7 +239,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
     bound = NOTHING
     events: tuple[Event, ...] = ()
     subject: str | None = None
-    told: bytes | None = None
+    told: tuple[bytes, ...] | None = None
     reason: str | None = None
     pong: Pong | None = None
     try:

@@ -7,10 +7,9 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.peek import LARGE
-from hookline.store import repeats, runs
+from hookline.store import large, repeats, runs
 from hookline.store.database import Connection, transaction
-from hookline.store.delivery import FRESH, Alarm, NewDelivery, Stored, columns, fit, silent, starting, types
+from hookline.store.delivery import FRESH, Alarm, NewDelivery, Stored, columns, silent, starting, types
 
 STORE = f"""
 with {FRESH},
@@ -57,21 +56,26 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
     Args:
         alarm: what starts along with what is stored quarantined, or as a conflict; once, however often that comes.
     """
-    alone = next((at for at, each in enumerate(new) if len(each.body) > LARGE), None)
-    if alone is not None and len(new) > 1:
-        parts = (new[:alone], new[alone : alone + 1], new[alone + 1 :])
+    at = next((at for at, each in enumerate(new) if large.is_large(each)), None)
+    if at is not None and len(new) > 1:
+        parts = (new[:at], new[at : at + 1], new[at + 1 :])
         return [stored for part in parts if part for stored in await store(connection, part, alarm)]
-    wanted = starting(new, alarm)
-    async with runs.filling(connection, wanted):
-        rows = await connection.fetch(fit(STORE, new), *columns(new), *runs.columns(wanted), *types(new))
-        stored = {row["id"] for row in rows}
-        fresh = [each for each in new if each.id in stored]
-        there = await runs.elsewhere(connection, [run for each in fresh for run in each.starts if run.id not in stored])
-    settled = {
-        each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
-        for each in fresh
-    }
-    if repeated := [each for each in new if each.id not in stored]:
+    settled = await (large.store if large.streams(new[0]) else _store_fresh)(connection, new, alarm)
+    if repeated := [each for each in new if each.id not in settled]:
         async with transaction(connection):
             settled |= await repeats.store_again(connection, repeated, alarm)
     return [settled[each.id] for each in new]
+
+
+async def _store_fresh(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm) -> dict[UUID, Stored]:
+    """Store those of `new` whose key and id are not there yet; returns what became of them, by their ids."""
+    wanted = starting(new, alarm)
+    async with runs.filling(connection, wanted):
+        rows = await connection.fetch(STORE, *columns(new), *runs.columns(wanted), *types(new))
+        stored = {row["id"] for row in rows}
+        fresh = [each for each in new if each.id in stored]
+        there = await runs.elsewhere(connection, [run for each in fresh for run in each.starts if run.id not in stored])
+    return {
+        each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
+        for each in fresh
+    }

@@ -10,7 +10,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from hookline.payloads import Body
-from hookline.peek import LARGE
 from hookline.store import waits
 from hookline.store.runs import NewRun
 
@@ -29,14 +28,14 @@ class NewDelivery(Struct, frozen=True):
         headers: JSON, without credentials.
         reason: for people, why it is quarantined.
         subject: what it is about, such as a repository; `None` if nothing says.
-        events: JSON, the envelopes of its events.
+        events: JSON, the envelopes of its events; in parts, so that data which are large are not copied.
         types: the types of its events, and all that these are sub-types of.
         mixed: whether an event's type is not the delivery's, nor a sub-type of it.
         bindings: JSON, what became of its events at each job.
         replay_of: the delivery that it repeats, because somebody asked for that.
         conflict_of: the delivery that came before it under the same key, with another body.
         runs: what it starts; each bears this delivery's id.
-        sealed: its body as it is stored, if that is known already.
+        rest: its body as it is stored, if that is known already.
         bare: in place of the reason, what everybody may read of it; that may quote payload.
     """
 
@@ -49,7 +48,7 @@ class NewDelivery(Struct, frozen=True):
     secret: str
     headers: bytes
     body: bytes
-    events: bytes | None = None
+    events: tuple[bytes, ...] | None = None
     types: tuple[str, ...] = ()
     mixed: bool = False
     bindings: bytes = b"[]"
@@ -57,7 +56,7 @@ class NewDelivery(Struct, frozen=True):
     conflict_of: UUID | None = None
     subject: str | None = None
     runs: tuple[NewRun, ...] = ()
-    sealed: bytes | None = None
+    rest: bytes | None = None
     bare: str | None = None
 
     @property
@@ -115,6 +114,12 @@ GIVEN = (
     "subject"
 )
 
+TELL = """
+insert into hookline.run_events (delivery_id, source, type, state, reason)
+select id, source, type, status, reason from fresh
+"""
+"""Tells those who listen of the deliveries `fresh`."""
+
 FRESH = f"""
 fresh as (
     insert into hookline.deliveries ({GIVEN})
@@ -126,15 +131,12 @@ fresh as (
     on conflict do nothing
     returning id, source, type, status, reason
 ),
-told as (
-    insert into hookline.run_events (delivery_id, source, type, state, reason)
-    select id, source, type, status, reason from fresh
-)
+told as ({TELL})
 """  # noqa: S608 - a constant
 
 
-def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
-    """`new` as the arrays that `FRESH` takes; of one that is large its body alone."""
+def columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
+    """`new` as the arrays that `FRESH` takes."""
     return (
         [each.id for each in new],
         [each.source for each in new],
@@ -145,26 +147,13 @@ def columns(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
         [each.told for each in new],
         [each.secret for each in new],
         [each.headers for each in new],
-        _at_rest(new[0]) if _is_large(new) else [_at_rest(each) for each in new],
-        [each.events for each in new],
+        [Body(each.body, each.rest) for each in new],
+        [None if each.events is None else b"".join(each.events) for each in new],
         [each.mixed for each in new],
         [each.bindings for each in new],
         [each.replay_of for each in new],
         [each.subject for each in new],
     )
-
-
-def _at_rest(each: NewDelivery) -> Body:
-    return Body(each.body, each.sealed)
-
-
-def _is_large(new: Sequence[NewDelivery]) -> bool:
-    return len(new) == 1 and len(new[0].body) > LARGE
-
-
-def fit(statement: str, new: Sequence[NewDelivery]) -> str:
-    """`statement`, which stores `new`; in an array a large body would be copied once more, and the loop stands."""
-    return statement.replace("$10::bytea[]", "array[$10::bytea]") if _is_large(new) else statement
 
 
 def types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:

@@ -11,9 +11,9 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from hookline.store import runs, waits
+from hookline.store import large, runs, waits
 from hookline.store.database import Connection
-from hookline.store.delivery import FETCHED, FRESH, Alarm, NewDelivery, Stored, columns, fit, starting, types, under
+from hookline.store.delivery import FETCHED, FRESH, Alarm, NewDelivery, Stored, columns, starting, types, under
 
 KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
@@ -100,7 +100,7 @@ async def _reconsider(connection: Connection, again: Sequence[NewDelivery]) -> N
             [each.status for each in again],
             [each.told for each in again],
             [each.type for each in again],
-            [each.events for each in again],
+            [None if each.events is None else b"".join(each.events) for each in again],
             [each.mixed for each in again],
             [each.bindings for each in again],
             [each.subject for each in again],
@@ -117,10 +117,11 @@ async def _keep_beside(
         replace(each, status="conflict", reason=CONFLICT, bare=None, conflict_of=firsts[each.id]["id"], runs=())
         for each in other
     ]
-    for each in kept:
-        await connection.execute(fit(KEEP, [each]), *columns([each]))
-    rows = await connection.fetch(BESIDE, *await _identifying(other))
-    ids = {row["wanted"]: row["id"] for row in rows}
+    identifying = await _identifying(other)
+    there = {row["wanted"] for row in await connection.fetch(BESIDE, *identifying)}
+    for each in [each for each in kept if each.id not in there]:
+        await (large.keep(connection, each) if large.streams(each) else connection.execute(KEEP, *columns([each])))
+    ids = {row["wanted"]: row["id"] for row in await connection.fetch(BESIDE, *identifying)}
     return {each.id: under(each, ids[each.id]) for each in kept}
 
 

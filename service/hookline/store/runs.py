@@ -172,8 +172,13 @@ async def create(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, U
     if not runs:
         return {}
     async with filling(connection, runs):
-        created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
-        there = await elsewhere(connection, [run for run in runs if run.id not in created])
+        return await insert(connection, runs)
+
+
+async def insert(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
+    """As `create`, within `filling`."""
+    created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
+    there = await elsewhere(connection, [run for run in runs if run.id not in created])
     return {run.id: there.get(run.id, run.id) for run in runs}
 
 
