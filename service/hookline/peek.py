@@ -249,17 +249,17 @@ def _parts(raw: bytes | msgspec.Raw) -> Iterator[bytes]:
 def _marks(view: memoryview) -> Iterator[int]:
     """Where brackets, braces and commas stand that are in no text, and where texts begin."""
     at = 0
-    while True:
-        for found in _MARK.finditer(view, at):
-            if found[0] == b'"':  # of a long text
+    while at < len(view):
+        for found in _MARK.finditer(view, at, at + codec.PART):
+            if found[0] == b'"':  # of a text that ends elsewhere
+                at = found.end()
+                while (more := _MORE.match(view, at)) and at < more.end():
+                    at = more.end()
+                at += 1
                 break
             yield found.start()
         else:
-            return
-        at = found.end()
-        while (more := _MORE.match(view, at)) and at < more.end():
-            at = more.end()
-        at += 1
+            at += codec.PART
 
 
 def _check_text(raw: bytes) -> None:

@@ -114,11 +114,13 @@ GIVEN = (
     "subject"
 )
 
-TELL = """
-insert into hookline.run_events (delivery_id, source, type, state, reason)
-select id, source, type, status, reason from fresh
+TELLING = """
+told as (
+    insert into hookline.run_events (delivery_id, source, type, state, reason)
+    select id, source, type, status, reason from fresh
+)
 """
-"""Tells those who listen of the deliveries `fresh`."""
+"""The part of a statement that tells those who listen of the deliveries `fresh`."""
 
 FRESH = f"""
 fresh as (
@@ -131,8 +133,7 @@ fresh as (
     on conflict do nothing
     returning id, source, type, status, reason
 ),
-told as ({TELL})
-"""  # noqa: S608 - a constant
+{TELLING}"""  # noqa: S608 - a constant
 
 
 def columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:

@@ -13,7 +13,7 @@ from hookline.codec import NULL
 from hookline.peek import LARGE
 from hookline.store import runs, waits
 from hookline.store.database import Connection, transaction
-from hookline.store.delivery import GIVEN, TELL, Alarm, NewDelivery, Stored, starting, types
+from hookline.store.delivery import GIVEN, TELLING, Alarm, NewDelivery, Stored, starting, types
 from hookline.store.runs import NewRun
 
 PART = 262_144
@@ -23,7 +23,11 @@ RUNS_AT_ONCE = 500
 
 THERE = "select from hookline.deliveries where id = $1 or (source = $2 and key = $3 and conflict_of is null)"
 
-TOLD = f"with fresh as (select id, source, type, status, reason from hookline.deliveries where id = $1) {TELL}"  # noqa: S608 - constants
+TELL = f"""
+with fresh as (select id, source, type, status, reason from hookline.deliveries where id = $1),
+{TELLING}
+select from fresh
+"""  # noqa: S608 - a constant
 
 TAKE = """
 update hookline.run_data
@@ -53,7 +57,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
         if not await keep(connection, alone):  # before its scopes are locked, for which others wait
             return {}
         async with runs.filling(connection, wanted):
-            await connection.execute(TOLD, alone.id)
+            await connection.execute(TELL, alone.id)
             await waits.arrive(connection, list(zip(*types(new), strict=True)))
             places = dict(_places(alone))
             for start in range(0, len(wanted), RUNS_AT_ONCE):
