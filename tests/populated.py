@@ -26,7 +26,8 @@ select {_ID.format(at="at", n="n", kind="8")}, case when n % 5000 = 0 then 'rare
 
 RUNS = f"""
 insert into hookline.runs (id, job, version, state, priority, scope, delivery_id, event_index, parent_id, worker_id,
-                           due_at, created_at, started_at, finished_at, idempotency_key, correlation, reason, attempt)
+                           due_at, created_at, started_at, finished_at, idempotency_key, correlation, reason, attempt,
+                           source, subject, tags)
 select {_ID.format(at="at", n="n", kind="9")}, 'job' || n % 11, 1, state, n % 3,
        case when n % 2 = 0 then 'scope' || n % 4000 end,
        case when n % 4 > 0 then {_ID.format(at="at", n="n", kind="8")} end, case when n % 4 > 0 then 0 end,
@@ -37,7 +38,10 @@ select {_ID.format(at="at", n="n", kind="9")}, 'job' || n % 11, 1, state, n % 3,
        at, case when state not in ('queued', 'blocked') then at + make_interval(secs => n % 100 / 50.0) end,
        case when state in ('succeeded', 'failed', 'cancelled') then at + make_interval(secs => 3 + n % 100) end,
        case when n % 20 = 0 then 'once-' || n end, case when n % 30 = 0 then 'about-' || n end,
-       case when state in ('failed', 'paused') then 'HttpError: 502 from upstream ' || n % 9 end, 1
+       case when state in ('failed', 'paused') then 'HttpError: 502 from upstream ' || n % 9 end, 1,
+       case when n % 4 = 0 then null when n % 5000 = 1 then 'rare' else 'source' || n % 7 end,
+       case when n % 4 > 0 then 'octo/site-' || n % 2000 end,
+       case when n % 3 = 0 then array['env:' || (array['prod', 'test'])[1 + n % 2], 'team:' || n % 500] end
   from (select n, {_MOMENT.format(n="n")} as at,
                case when n % 1000 < 30 then 'failed' when n % 1000 < 40 then 'cancelled'
                     when n < 0.9 * $1 or n % 1000 >= 290 then 'succeeded'
@@ -70,6 +74,12 @@ REST = (
     insert into hookline.signals (id, run_id, name, data, taken_by)
     select gen_random_uuid(), id, 'approved', '{}', case when state <> 'waiting' then 'approved' end
       from hookline.runs where left(scope, 7) in ('scope10', 'scope12') or state = 'waiting'
+    """,
+    "insert into hookline.run_tags (tag, run_id) select unnest(tags), id from hookline.runs where tags is not null",
+    """
+    insert into hookline.run_logs (run_id, key, at, claim, number, level, kind, step, attempt, data)
+    select id, n, started_at, 1, n, 20, 'log', 'step0', 1, '{"event": "said", "fields": {"n": 1}}'
+      from hookline.runs cross join generate_series(1, 2) as n where finished_at > now() - interval '1 day'
     """,
     """
     insert into hookline.run_events (at, run_id, job, scope, state)
@@ -124,6 +134,9 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
     states = ("queued", "blocked", "running", "waiting", "paused", "failed", "cancelled", "succeeded")
     narrow = [f"state={state}" for state in states] + [
         "job=job1", "job=absent", "job=job1&state=failed", "job=absent&state=succeeded", "job=absent&state=failed",
+        "source=rare", "source=absent", "source=source1&state=failed", "subject=octo/site-7", "subject=absent",
+        "subject=octo/site-7&job=absent", "tag=env:prod", "tag=team:7", "tag=absent", "tag=env:prod&job=absent",
+        "tag=env:*", "tag=absent*",
         f"scope={scope}", "scope=absent", f"job=job1&scope={scope}", f"job=job1&scope={scope}&state=blocked",
     ]  # fmt: skip
     of_deliveries = [
@@ -143,19 +156,21 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
     asked = {
         "/": ["", "window=6h", "window=1d", "window=7d"],
         "/find": [f"q={finished}", f"q={delivery}", f"q={key}", "q=absent"],
-        "/runs": [*around, *narrow, "source=rare", "source=absent", "within=1d", "job=job1&within=30d&state=succeeded"],
+        "/runs": [*around, *narrow, "within=1d", "job=job1&within=30d&state=succeeded"],
         "/deliveries": [each.replace("T00:00Z", "") for each in of_deliveries],
         "/deliveries/compare": [f"a={delivery}&b={other}"],
         "/api/runs": [*around, *narrow, f"correlation={correlation}", "correlation=absent",
                       f"job=job1&correlation={correlation}", f"job=job1&cursor={finished}"],
         "/api/deliveries": of_deliveries,
         "/api/deliveries/feed": feed,
+        "/audit": ["", f"cursor={finished}"],
         "/api/audit": ["", f"cursor={finished}"],
+        "/api/overview": ["", "window=7d"],
     }  # fmt: skip
     told = {path: [f"{path}?{query}" if query else path for query in queries] for path, queries in asked.items()}
     for each in ("jobs", "schedules", "definitions", "sources", "workers", "connectors", "tokens", "me"):
         told |= {f"/{each}": [f"/{each}"], f"/api/{each}": [f"/api/{each}"]}
-    for absent in ("/connectors", "/tokens", "/me"):
+    for absent in ("/connectors", "/me"):
         del told[absent]
     for prefix in ("", "/api"):
         told[f"{prefix}/runs/{{id}}"] = [f"{prefix}/runs/{each}" for each in (finished, blocked, waiting, scoped)]
@@ -163,7 +178,10 @@ async def reads(connection: Connection) -> dict[str, list[str]]:
     told["/api/runs/{id}/debug"] = [f"/api/runs/{each}/debug" for each in (finished, blocked, waiting)]
     told["/api/runs/{id}/await"] = [f"/api/runs/{finished}/await"]
     told["/api/runs/{id}/stream"] = [f"/api/runs/{finished}/stream"]
+    told["/api/runs/{id}/logs"] = [f"/api/runs/{finished}/logs", f"/api/runs/{finished}/logs?level=error&kind=call"]
     told["/jobs/{name}"] = ["/jobs/job1"]
+    told["/api/jobs/{name}"] = ["/api/jobs/job1"]
+    told["/api/schedules/{name}"] = ["/api/schedules/absent"]
     told["/definitions/{name}"] = ["/definitions/absent"]
     told["/api/definitions/{name}"] = ["/api/definitions/absent"]
     told["/api/sources/{name}"] = ["/api/sources/absent"]

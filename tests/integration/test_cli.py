@@ -168,7 +168,7 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
         assert (forged[0], json.loads(forged[1])["status"]) == (4, 401)
 
         status, _, err = await hookline("runs", "list", **service | {"TOKEN": "wrong"})
-        assert (status, err) == (4, "hookline: 401 Unauthorized: send `Authorization: Bearer` with an API token\n")
+        assert (status, err) == (4, "hookline: 401 Token needed: send `Authorization: Bearer` with an API token\n")
 
 
 async def test_sources_are_added_shown_rotated_and_removed(dsn: str, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ async def test_sources_are_added_shown_rotated_and_removed(dsn: str, tmp_path: P
         assert await hookline("sources", "reseal", **service) == (0, "0 secrets are resealed\n", "")
         assert await hookline("sources", "remove", "shop", **service) == (0, "shop is removed\n", "")
         status, _, err = await hookline("sources", "rotate", "shop", **service)
-        assert (status, err) == (1, "hookline: 404 Not Found: there is no such source 'shop'\n")
+        assert (status, err) == (1, "hookline: 404 Unknown source: there is no such source 'shop'\n")
 
 
 async def test_a_replica_says_at_its_start_which_sources_it_cannot_use(dsn: str) -> None:

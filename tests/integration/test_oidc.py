@@ -514,6 +514,6 @@ async def test_the_command_line_stops_for_them_too(dsn: str) -> None:
     status, _, told = await hookline(
         "serve", "examples.deploy:app", "--port", "0", DATABASE_URL=dsn, OIDC_ISSUER="https://id.example"
     )
-    assert status == 1
+    assert status == 2
     assert "HOOKLINE_OIDC_CLIENT_ID is not set" in told
     assert "Traceback" not in told

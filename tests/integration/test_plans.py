@@ -56,8 +56,8 @@ class Asked:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     asked, speak = Asked(), databases._speak_bytes
 
-    async def listening(connection: Connection) -> None:
-        await speak(connection)
+    async def listening(connection: Connection, *how: Any, **more: Any) -> None:
+        await speak(connection, *how, **more)
         connection.add_query_logger(asked.note)
 
     monkeypatch.setattr(databases, "_speak_bytes", listening)
@@ -152,7 +152,17 @@ def gets(site: Site) -> set[str]:
             }
         elif isinstance(route, Route) and "GET" in (route.methods or ()):
             found.add(route.path)
-    quiet = ("/healthz", "/readyz", "/openapi.json", "/login", "/static/", "/callbacks/", "/api/stream")
+    quiet = (
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/login",
+        "/docs",
+        "/problems",
+        "/static/",
+        "/callbacks/",
+        "/api/stream",
+    )
     return {path for path in found if not path.startswith(quiet)}
 
 

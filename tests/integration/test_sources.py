@@ -191,6 +191,7 @@ async def test_nothing_is_asked_of_postgres_for_fixed_sources_and_once_a_second_
     assert looks == 0
     secret = (await put(site)).json()["secret"]
     never_look_again(monkeypatch)
+    assert (await push(site, "guid-1", secret)).status_code == 202
     looks = 0
     assert [(await push(site, f"guid-{each}", secret)).status_code for each in range(2, 7)] == [202] * 5
     assert looks == 0

@@ -169,7 +169,7 @@ async def test_what_is_done_with_several_is_told_a_line_each(dsn: str) -> None:
         assert (status, [each.get("state") for each in told]) == (0, ["cancelled", "cancelled", None])
         assert told[2]["fitting"] == 1
         assert await hookline("runs", "cancel", runs[0], **service) == (
-            4, "", f"hookline: 409 Conflict: run {runs[0]} is cancelled already\n",
+            4, "", f"hookline: 409 The run has ended: run {runs[0]} is cancelled already\n",
         )  # fmt: skip
         assert (await hookline("runs", "show", "nothing", **service))[0] == 1
         assert (await hookline("runs", "cancel", **service))[0] == 2

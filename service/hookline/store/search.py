@@ -27,7 +27,9 @@ SCAN = 10_000
 
 NIL, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
-IN_ORDER = "set local enable_sort = off; set local enable_bitmapscan = off"
+IN_ORDER = """
+set local enable_sort = off; set local enable_incremental_sort = off; set local enable_bitmapscan = off
+"""
 """Have Postgres read from the index that gives the order: it cannot know how few it will have to look at."""
 
 
