@@ -23,7 +23,7 @@ from starlette.routing import Route
 from tests.benchmarks.measured import Measured, fresh
 
 from hookline import App, Context, Event
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.schemes import Received
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source

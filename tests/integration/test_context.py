@@ -28,7 +28,7 @@ from hookline import (
 from hookline.codec import uuid7
 from hookline.engine.ledger import Ledger
 from hookline.engine.parking import GRACE
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
 from hookline.store import deliveries

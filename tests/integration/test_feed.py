@@ -15,7 +15,7 @@ import pytest
 from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.schemes import Received, Unsigned
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source

@@ -17,7 +17,7 @@ from tests.senders import SENDERS, Sender
 from hookline import App, Context, Event, Pattern, codec
 from hookline.errors import Rejected, Unparseable
 from hookline.events import Pong, Trigger
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.signatures import as_headers

@@ -14,7 +14,7 @@ from tests.benchmarks.shapes import CARRIERS, SHAPES, Large, all_percent, batch,
 
 from hookline import App, Context, Event, Pattern
 from hookline.errors import Rejected
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Received
 from hookline.ingress.signatures import as_headers

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hookline import App, Context, Event
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.schemes import Received
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source

@@ -9,7 +9,7 @@ from tests.senders import PLAIN, SENDERS, STANDARD_SECRET, Sender
 
 from hookline.cli import tail
 from hookline.errors import Rejected
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.signatures import as_headers

@@ -16,7 +16,7 @@ from hookline.cli.client import UrlOption
 from hookline.client import Refused
 from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.parser import find
 from hookline.ingress.schemes import Received, Unsigned
 from hookline.ingress.signatures import as_headers

@@ -19,7 +19,7 @@ from hookline.cli.client import Client, JsonOption, TokenOption, UrlOption, give
 from hookline.client import Refused
 from hookline.errors import ConfigurationError, Rejected
 from hookline.ingress.backtest import why_not
-from hookline.ingress.intake import CREDENTIALS
+from hookline.ingress.examination import CREDENTIALS
 from hookline.ingress.schemes import Headers, Unsigned
 from hookline.ingress.sources import Source, configured
 from hookline.settings import Settings, load

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from hookline import codec
-from hookline.ingress.intake import examine
+from hookline.ingress.examination import examine
 from hookline.ingress.parser import Parser
 from hookline.ingress.schemes import Headers, Kept, Received
 from hookline.ingress.sources import Source

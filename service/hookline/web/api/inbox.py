@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from hookline import codec
 from hookline.codec import check_open
-from hookline.ingress.intake import Intake, remembered
+from hookline.ingress.examination import remembered
+from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
 from hookline.ingress.sources import Source
 from hookline.payloads import Payloads
