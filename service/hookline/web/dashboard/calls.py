@@ -43,12 +43,14 @@ class Call(Struct, frozen=True):
     """One line of the API.
 
     Args:
+        line: as it stands in the table.
         example: a body to begin with; `None` if it takes none.
         shape: the schema of its body, with all that it refers to, JSON.
         answers: statuses that are no problems, with what they answer.
     """
 
     id: str
+    line: str
     noun: str
     method: str
     path: str
@@ -90,6 +92,7 @@ def _call(of: Endpoint, told: Mapping[str, Any]) -> Call:
     schema = next((each["schema"] for each in content.values()), None)
     return Call(
         id=operation["operationId"],
+        line=of.line,
         noun=NOUNS.get(noun, noun),
         method=of.method,
         path=path,

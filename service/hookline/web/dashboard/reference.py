@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hookline.web.access import Principal
 from hookline.web.dashboard import pretty
 from hookline.web.dashboard.calls import by_noun, calls
 from hookline.web.dashboard.render import as_page, page
@@ -28,8 +27,7 @@ class ApiPage:
     @as_page
     async def show(self, request: Request) -> Response:
         """`GET /docs`."""
-        who: Principal = request.scope["principal"]
-        return page(request, "docs.html", nouns=self._nouns, may=who.may, pretty=_laid_out)
+        return page(request, "docs.html", nouns=self._nouns, pretty=_laid_out)
 
 
 def _laid_out(shape: str) -> pretty.Shown | None:
