@@ -64,7 +64,7 @@ async def test_a_call_is_found_filled_in_sent_and_read(browser: Browser, dsn: st
         await call.locator("summary").first.press("Enter")
         await call.locator("input[name=name]").fill("order")
         body = call.locator("textarea")
-        assert set(json.loads(await body.input_value())) == {"input", "priority", "delay"}
+        assert set(json.loads(await body.input_value())) == {"input", "priority", "delay", "tags"}
         await body.fill('{"input": {"big": 1180591620717411303424}}')
         await call.locator("input[name=Idempotency-Key]").fill("once")
         for _ in range(2):
