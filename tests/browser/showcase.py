@@ -12,18 +12,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import structlog
 from tests.support import PUSH, Site, on_site
 
-from hookline import App, Chain, Context, Event, Fatal, Graph, Retry, Schedule, step
+from hookline import App, Chain, Context, Event, Fatal, Graph, Retry, Schedule, step, telemetry
 from hookline.codec import first_uuid7, uuid7
+from hookline.settings import load
 from hookline_parsers import github
 
 app = App()
+log = structlog.get_logger()
 
 
 @step(retry=Retry(attempts=3, delay=0.05))
 async def build(commit: str) -> dict[str, Any]:
     """Takes a moment, and once fails."""
+    log.info("cache.read", layers=14, missing=0)
     await asyncio.sleep(0.06)
     return {
         "image": f"registry.example/octo/site:{commit[:7]}",
@@ -49,6 +53,7 @@ async def scan(image: str) -> list[str]:
 async def ship(image: str, region: str) -> str:
     await asyncio.sleep(0.04)
     if region == "mars-1":
+        log.warning("region.silent", region=region, waited="60 s")
         raise ConnectionError("the region mars-1 does not answer: 60 s passed")
     return f"{image} is live in {region}"
 
@@ -63,7 +68,10 @@ async def notify(ctx: Context, about: dict[str, Any]) -> str:
     return f"told #{about.get('channel', 'ops')}"
 
 
-@app.job(on=github.push(branches=["main"]), scope="{repository}", limit=None, timeout=timedelta(days=3))
+@app.job(
+    on=github.push(branches=["main"]), scope="{repository}", limit=None, timeout=timedelta(days=3),
+    tags=["env:production", "{repository}"],
+)  # fmt: skip
 async def deploy(ctx: Context, event: Event) -> dict[str, Any]:
     """Build the pushed commit, test it, ship it region by region, ask before the last one."""
     built = await ctx.step(build, event.data["after"])
@@ -71,6 +79,7 @@ async def deploy(ctx: Context, event: Event) -> dict[str, Any]:
     await ctx.gather(ctx.step(unit_tests, built["image"]), ctx.step(scan, built["image"]))
     await ctx.sleep(0.12)
     await ctx.set_var("image", built["image"])
+    ctx.log.info("image.ready", image=built["image"], layers=built["layers"])
     regions = event.data.get("regions", ["eu-1", "us-1"])
 
     async def roll_out(ctx: Context, region: str) -> str:
@@ -264,10 +273,14 @@ async def showcase(dsn: str, *, past: int = 0) -> AsyncIterator[Shown]:
     Args:
         past: so many runs of the last hours, for charts.
     """
-    async with on_site(app, dsn, slots=50, definitions_commands=False) as site, site.house.replica():
-        if past:
-            await _live_through(site, past)
-        yield await _fill(site)
+    telemetry.configure(load())  # which keeps what runs say
+    try:
+        async with on_site(app, dsn, slots=50, definitions_commands=False) as site, site.house.replica():
+            if past:
+                await _live_through(site, past)
+            yield await _fill(site)
+    finally:
+        structlog.reset_defaults()
 
 
 async def _fill(site: Site) -> Shown:
