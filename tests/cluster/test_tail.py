@@ -111,7 +111,7 @@ async def test_each_delivery_comes_once_as_it_was_and_is_verified_here_whoever_i
     url, ours = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{here}"
     deployed = {"HOOKLINE_DATABASE_URL": dsn, "HOOKLINE_PORT": str(port)}
     async with tailing(url, ours) as early:
-        assert await early.process.wait() == 1
+        assert await early.process.wait() == 3
         _, said = await early.process.communicate()
         assert said.decode().startswith(f"hookline: {url} does not answer")
     async with serving(**deployed) as service:
@@ -180,9 +180,9 @@ async def test_what_came_before_is_sent_on_and_a_secret_or_a_source_that_is_miss
             assert await tail.process.wait() == 0
             assert (await tail.process.communicate())[0] == b""
         async with tailing(service.url, ours, *past, HOOKLINE_TOKEN="wrong") as tail:
-            assert await tail.process.wait() == 1
+            assert await tail.process.wait() == 4
         async with tailing(service.url, service.url) as tail:
-            assert await tail.process.wait() == 1
+            assert await tail.process.wait() == 2
             _, said = await tail.process.communicate()
             assert b"cannot be sent what it has received itself" in said
         assert len(await kept(other_dsn)) == 1
