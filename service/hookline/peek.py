@@ -12,6 +12,7 @@ import msgspec
 
 from hookline import codec
 from hookline.codec import Undecodable
+from hookline.cutting import parts_of
 
 LARGE = 262_144
 """Bytes; of a longer text no table of its names is made, which could be larger than the text itself."""
@@ -35,11 +36,6 @@ FEW_OBJECTS = 100_000
 _OBJECT, _LIST, _SPACE = b"{[ "
 _FIRST = re.compile(rb"[^ \t\r\n]")
 _EMPTY = re.compile(rb"\s*(?:\{\s*\}|\[\s*\]|\"\")")
-_TEXT = (
-    rb"[^\"\\]{0,65536}+(?:\\.[^\"\\]{0,1024}+){0,64}+"  # a part of one: nobody goes on while a pattern is looked for
-)
-_MARK = re.compile(rb"[\[\]{},\"](?:(?<=\")%b\")?" % _TEXT, re.DOTALL)
-_MORE = re.compile(_TEXT, re.DOTALL)
 _PLAIN = re.compile(r"[^\x00-\x1f\"\\]*")
 
 _tables = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -140,7 +136,7 @@ class Items(Unread):
         return glance(self._all()[index])
 
     def __iter__(self) -> Iterator[Any]:
-        for part in _parts(self.raw):
+        for part in parts_of(self.raw):
             yield from map(glance, _decoded(_lists, part))
 
     def __len__(self) -> int:
@@ -162,7 +158,7 @@ class Items(Unread):
             return []
         finds = _only_each(name)
         try:
-            parts = _parts(self.raw) if objects > FEW_OBJECTS else (self.raw,)
+            parts = parts_of(self.raw) if objects > FEW_OBJECTS else (self.raw,)
             return [glance(each.value) for part in parts for each in _decoded(finds, part) if each.value]
         except Undecodable:
             return None
@@ -225,41 +221,6 @@ def _count(raw: bytes | msgspec.Raw, what: bytes) -> int:
     """How often `what` stands in `raw`, counted part by part, between which others may go on."""
     view = memoryview(raw)
     return sum(bytes(view[start : start + codec.PART]).count(what) for start in range(0, len(view), codec.PART))
-
-
-def _parts(raw: bytes | msgspec.Raw) -> Iterator[bytes]:
-    """The list that `raw` is, as shorter lists of its items; raises `Undecodable`."""
-    view, depth, begin = memoryview(raw), 0, 0
-    for at in _marks(view):
-        mark = view[at]
-        if mark in b"[{":
-            begin = begin if depth else at + 1
-            depth += 1
-        elif mark in b"]}":
-            depth -= 1
-            if not depth:
-                yield b"[" + view[begin:at] + b"]"
-                return
-        elif mark in b"," and depth == 1 and at - begin >= codec.PART:
-            yield b"[" + view[begin:at] + b"]"
-            begin = at + 1
-    raise Undecodable("not JSON: a list without an end")
-
-
-def _marks(view: memoryview) -> Iterator[int]:
-    """Where brackets, braces and commas stand that are in no text, and where texts begin."""
-    at = 0
-    while at < len(view):
-        for found in _MARK.finditer(view, at, at + codec.PART):
-            if found[0] == b'"':  # of a text that ends elsewhere
-                at = found.end()
-                while (more := _MORE.match(view, at)) and at < more.end():
-                    at = more.end()
-                at += 1
-                break
-            yield found.start()
-        else:
-            at += codec.PART
 
 
 def _check_text(raw: bytes) -> None:
