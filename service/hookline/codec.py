@@ -170,8 +170,8 @@ def named_uuid(run: UUID, name: str) -> UUID:
 
 
 def first_uuid7(moment: datetime) -> UUID:
-    """The lowest id that `uuid7` makes at `moment`."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0x2 << 62)
+    """The lowest id that `uuid7` makes at `moment`, or at its beginning of time, 1970, if that is later."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80 | 0x7 << 76 | 0x2 << 62)
 
 
 def _whole_number(written: str) -> int | str:

@@ -229,3 +229,11 @@ async def test_the_overview_tells_what_the_first_page_does(site: Site) -> None:
     assert len(told["edges"]) == len(told["runs"]) + 1 == 73
     assert {each["source"] for each in told["sources"]} == {"generic", "github"}
     assert (await site.client.get("/api/overview?window=1y")).status_code == 422
+
+
+async def test_runs_are_found_since_a_moment_before_all_ids(site: Site) -> None:
+    run = await site.house.start("order", {"number": 1})
+    listed = await site.client.get("/api/runs?since=0019-05-03T23:03:00Z")
+    assert [each["id"] for each in listed.json()["runs"]] == [str(run)]
+    body = {"filter": {"job": "order", "since": "0019-05-03T23:03:00Z"}}
+    assert (await site.client.post("/api/runs/cancel", json=body)).json()["runs"] == [str(run)]
