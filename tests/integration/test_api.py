@@ -233,7 +233,5 @@ async def test_the_overview_tells_what_the_first_page_does(site: Site) -> None:
 
 async def test_runs_are_found_since_a_moment_before_all_ids(site: Site) -> None:
     run = await site.house.start("order", {"number": 1})
-    listed = await site.client.get("/api/runs?since=0019-05-03T23:03:00Z")
-    assert [each["id"] for each in listed.json()["runs"]] == [str(run)]
     body = {"filter": {"job": "order", "since": "0019-05-03T23:03:00Z"}}
     assert (await site.client.post("/api/runs/cancel", json=body)).json()["runs"] == [str(run)]
