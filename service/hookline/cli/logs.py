@@ -58,7 +58,7 @@ def _lines(service: Asked, run: str, wanted: dict[str, str | None], *, follow: b
                 break
         if ended:
             return
-        time.sleep(EVERY)
+        time.sleep(EVERY)  # nobody tells that a run has said something
 
 
 def _told(line: dict[str, Any]) -> Text:

@@ -174,4 +174,4 @@ def _wait(feed: Feed | None, timeout: float | None) -> None:
             return
     except Refused:
         timeout = STEPS_EVERY  # there is no stream, so only looking tells
-    time.sleep(timeout or STEPS_EVERY)
+    time.sleep(timeout or STEPS_EVERY)  # without a stream nobody tells

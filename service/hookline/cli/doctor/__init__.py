@@ -21,7 +21,7 @@ from hookline.errors import ConfigurationError
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
-TODO = (
+REACH_IT = (
     "see that Postgres runs there, and that HOOKLINE_DATABASE_URL is postgresql://user:password@host:5432/database, "
     "with what is special in the password percent-encoded; behind a pooler name a port of Postgres itself"
 )
@@ -50,7 +50,7 @@ def judge(facts: Facts) -> list[Finding]:
     """All findings, in the order in which a person would look."""
     found = [each for area, check in here.CHECKS.items() for each in _of(area, check(facts.here))]
     if facts.unreachable is not None:
-        found.append(Finding("database", "problem", facts.unreachable, TODO))
+        found.append(Finding("database", "problem", facts.unreachable, REACH_IT))
     elif facts.there is None:
         todo = "`hookline dev` makes an embedded one; else set HOOKLINE_DATABASE_URL"
         found.append(Finding("database", "warning", "there is no database yet", todo))
