@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.events import Trigger
 from hookline.jobs.job import Job
 from hookline.jobs.schedule import Schedule
@@ -66,10 +66,10 @@ class Timetable:
             except Exception as error:  # noqa: BLE001 - a filter or an input that is broken stops no other schedule
                 telemetry.log.exception("schedule.failed", schedule=name, at=tick)
                 problem = f"the tick of {tick:%Y-%m-%d %H:%M:%S} UTC could not fire: {error!r}"[:500]
-        telemetry.TICKS.count(len(ticks), schedule=name, outcome="fired")
-        telemetry.TICKS.count(missed, schedule=name, outcome="missed")
+        metrics.TICKS.count(len(ticks), schedule=name, outcome="fired")
+        metrics.TICKS.count(missed, schedule=name, outcome="missed")
         if ticks:
-            telemetry.TICK_LATENESS.time((now - ticks[-1]).total_seconds() * 1000, schedule=name)
+            metrics.TICK_LATENESS.time((now - ticks[-1]).total_seconds() * 1000, schedule=name)
         await schedules.advance(connection, name, schedule.after(now), fired, problem)
 
     async def start(self, connection: Connection, name: str, tick: datetime) -> UUID | None:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from tests.support import KEY
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.errors import ConfigurationError
 from hookline.settings import load
 
@@ -86,17 +86,17 @@ def fail(secret: str) -> None:
 def test_metrics_reach_statsd(statsd: socket.socket, tags: bool, expected: list[str]) -> None:
     host, port = statsd.getsockname()
     telemetry.configure(load(statsd_host=host, statsd_port=port, statsd_prefix="pre", statsd_tags=tags))
-    telemetry.RUNS.count(2, job="de|ploy x", state="failed")
-    telemetry.COMMIT_TIME.time(1.5, writer="engine")
-    telemetry.QUEUE_AGE.set(3)
-    telemetry.flush()
+    metrics.RUNS.count(2, job="de|ploy x", state="failed")
+    metrics.COMMIT_TIME.time(1.5, writer="engine")
+    metrics.QUEUE_AGE.set(3)
+    metrics.flush()
     assert statsd.recv(1024).decode().splitlines() == expected
 
 
 def test_without_a_host_metrics_go_nowhere_and_an_unknown_host_stops_the_start() -> None:
     telemetry.configure(load())
-    telemetry.RUNS.count(job="deploy", state="failed")
-    telemetry.flush()
+    metrics.RUNS.count(job="deploy", state="failed")
+    metrics.flush()
     with pytest.raises(ConfigurationError, match=r"HOOKLINE_STATSD_HOST: cannot find nowhere\.invalid"):
         telemetry.configure(load(statsd_host="nowhere.invalid"))
 
@@ -107,7 +107,7 @@ def test_the_guide_lists_exactly_the_metrics() -> None:
     )
     declared = [
         (metric.name, metric.kind, metric.unit, ", ".join(f"`{tag}`" for tag in metric.tags), metric.meaning)
-        for metric in telemetry.METRICS
+        for metric in metrics.METRICS
     ]
     assert documented == declared
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from hookline import embedded, telemetry
+from hookline import embedded, metrics, telemetry
 from hookline.app import App
 from hookline.engine.replica import Replica
 from hookline.errors import Unavailable
@@ -79,7 +79,7 @@ class Process:
         _give_memory_back()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._run())
-        telemetry.flush()
+        metrics.flush()
 
     async def _run(self) -> None:
         settings = self.settings
@@ -158,7 +158,7 @@ def _give_memory_back() -> None:
 async def _flushing() -> None:
     while True:
         await asyncio.sleep(TICK)  # metrics leave in ticks
-        telemetry.flush()
+        metrics.flush()
 
 
 async def _learning(app: App, database: Database, *, commands: bool) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.engine import decide
 from hookline.engine.execution import Execution
 from hookline.engine.journal import Journal
@@ -143,7 +143,7 @@ class Engine:
 
 def _tell(finish: Finish, began: float) -> None:
     claim, state = finish.claim, finish.state
-    telemetry.RUNS.count(job=claim.job, state=state)
-    telemetry.RUN_TIME.time((perf_counter() - began) * 1000, job=claim.job, state=state)
+    metrics.RUNS.count(job=claim.job, state=state)
+    metrics.RUN_TIME.time((perf_counter() - began) * 1000, job=claim.job, state=state)
     say = telemetry.log.warning if state in ("failed", "paused") else telemetry.log.debug
     say(f"run.{state}", reason=finish.reason, attempt=claim.attempt)

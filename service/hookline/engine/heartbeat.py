@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.store import workers
 from hookline.store.database import AWAY, Database
 from hookline.store.workers import Wanted
@@ -57,7 +57,7 @@ class Heartbeat:
         try:
             while True:
                 self._beat.clear()
-                telemetry.LEASE_SLACK.set(round(self.slack, 3))
+                metrics.LEASE_SLACK.set(round(self.slack, 3))
                 pause = self._lease / BEATS if await self._renew() else min(1.0, self._lease / BEATS)
                 await self._next_beat(pause)
         finally:

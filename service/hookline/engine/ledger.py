@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.engine.batch import Batch, Item, Nudge, Said, Send, Spawn, Subscribe, Tag, Take, Withdraw
 from hookline.engine.logbook import Logbook
 from hookline.store import claims, journal, workers
@@ -176,9 +176,9 @@ class Ledger:
         taken = await claims.overlooked(connection, self._worker, take.known()) if again else []
         if not taken:
             taken = await claims.claim(connection, self._worker, list(self._offers), take.limit)
-        telemetry.CLAIM_SIZE.set(len(taken))
+        metrics.CLAIM_SIZE.set(len(taken))
         for claim in taken:
-            telemetry.RUNS.count(job=claim.job, state="running")
+            metrics.RUNS.count(job=claim.job, state="running")
         resumed = [claim.id for claim in taken if claim.number > 1 or claim.forked]
         journals = await journal.read(connection, resumed) if resumed else {}
         return [(claim, journals.get(claim.id, [])) for claim in taken]

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from time import perf_counter
 from typing import Any
 
-from hookline import codec, telemetry
+from hookline import codec, metrics, telemetry
 from hookline.engine import decide
 from hookline.engine.journal import Journal
 from hookline.engine.parking import Parking
@@ -235,7 +235,7 @@ class Steps:
 
     def _measure(self, call: StepCall, began: float, outcome: str) -> None:
         took = (perf_counter() - began) * 1000
-        telemetry.STEP_TIME.time(took, job=self._journal.claim.job, step=call.step.name, outcome=outcome)
+        metrics.STEP_TIME.time(took, job=self._journal.claim.job, step=call.step.name, outcome=outcome)
         if outcome != "retried":
             telemetry.log.debug(f"step.{outcome}", step=call.key, ms=round(took, 1))
 

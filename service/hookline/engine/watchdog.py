@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import asyncpg
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.errors import Unavailable
 from hookline.jobs.job import Job
 from hookline.starts import hooked
@@ -59,8 +59,8 @@ class Watchdog:
                 await self.release_the_lost(connection)
         if silent:
             telemetry.log.warning("session.silent", ended=silent)
-        telemetry.QUEUE_AGE.set(round(age, 3))
-        telemetry.STRANDED.set(stranded)
+        metrics.QUEUE_AGE.set(round(age, 3))
+        metrics.STRANDED.set(stranded)
 
     async def release_the_lost(self, connection: Connection) -> None:
         """Delete the workers that are dead, then, in a later statement, release their runs.
@@ -76,11 +76,11 @@ class Watchdog:
         except asyncpg.LockNotAvailableError:
             telemetry.log.warning("worker.not_released", next="a transaction of it is under way; looking again")
             return
-        telemetry.WORKER_LOSSES.count(len(lost))
+        metrics.WORKER_LOSSES.count(len(lost))
         for worker in lost:
             telemetry.log.warning("worker.lost", worker=worker)
         for run in released:
-            telemetry.RUNS.count(job=run["job"], state=run["state"])
+            metrics.RUNS.count(job=run["job"], state=run["state"])
             telemetry.log.warning(
                 "run.released", run=run["id"], job=run["job"], state=run["state"], losses=run["losses"]
             )

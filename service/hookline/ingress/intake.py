@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.app import App
 from hookline.errors import Rejected, Unavailable
 from hookline.events import Pong, Trigger
@@ -93,7 +93,7 @@ class Intake:
         try:
             examined, pong = await self.examined(source, received)
         except Rejected as rejected:
-            telemetry.REJECTED.count(source=source.name, reason=rejected.reason)
+            metrics.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
         source.quota.spend()
         return await self._taken_in(source, examined, pong)
@@ -153,7 +153,7 @@ class Intake:
         run = await self._committed(wanted)
         assert isinstance(run, UUID)  # noqa: S101 - a run was handed in
         if run == wanted.id:
-            telemetry.RUNS.count(job=wanted.job, state="queued" if wanted.scope is None else "blocked")
+            metrics.RUNS.count(job=wanted.job, state="queued" if wanted.scope is None else "blocked")
         return run, run == wanted.id
 
     async def send(self, signal: NewSignal) -> Sent:
@@ -228,10 +228,10 @@ def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
 
 
 def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
-    telemetry.ACCEPTED.count(source=source.name, status=receipt.status)
+    metrics.ACCEPTED.count(source=source.name, status=receipt.status)
     if receipt.status == "accepted":
         for run in arrived.runs:
-            telemetry.RUNS.count(job=run.job, state="queued" if run.scope is None else "blocked")
+            metrics.RUNS.count(job=run.job, state="queued" if run.scope is None else "blocked")
     say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug
     say(
         f"delivery.{receipt.status}",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.app import App
 from hookline.errors import Unavailable
 from hookline.ingress.intake import Intake
@@ -246,7 +246,7 @@ class Reconciler:
         """A step: log and measure what a pass has come to."""
         if not told.dry_run:
             for outcome in ("missing", "asked", "arrived", "gave_up"):
-                telemetry.RECONCILED.count(getattr(told, outcome), source=told.source, outcome=outcome)
+                metrics.RECONCILED.count(getattr(told, outcome), source=told.source, outcome=outcome)
         for each in told.found:
             if each.fate in ("gave_up", "refused"):
                 telemetry.log.warning(

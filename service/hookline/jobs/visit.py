@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from hookline import codec, telemetry
+from hookline import codec, metrics
 from hookline.codec import Typed
 from hookline.errors import Cancelled, Hold, HooklineError
 from hookline.jobs.chain import AGAIN
@@ -165,7 +165,7 @@ class Visit:
     def _alert(self, entered: float) -> None:
         late = self.ctx.clock - entered - self.state.lag
         if self.lag_alert is not None and late > self.lag_alert and not self.ctx.replaying:
-            telemetry.LAGGING.count(job=self.ctx.job, state=self.name)
+            metrics.LAGGING.count(job=self.ctx.job, state=self.name)
 
 
 def named(state: StateName) -> str:

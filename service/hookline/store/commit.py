@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.store.database import AWAY, REFUSED, Connection, Database
 
 Item = TypeVar("Item")
@@ -107,6 +107,6 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, REFUSED):
                 self._connection.terminate()
             raise
-        telemetry.COMMIT_SIZE.set(len(items), writer=self._name)
-        telemetry.COMMIT_TIME.time((perf_counter() - began) * 1000, writer=self._name)
+        metrics.COMMIT_SIZE.set(len(items), writer=self._name)
+        metrics.COMMIT_TIME.time((perf_counter() - began) * 1000, writer=self._name)
         return results

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hookline import telemetry
+from hookline import metrics
 from hookline.web import problems
 from hookline.web.faults import Fault
 
@@ -69,6 +69,6 @@ class BoundedHead(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse(self) -> None:
-        telemetry.REJECTED.count(reason="http_431")
+        metrics.REJECTED.count(reason="http_431")
         self.transport.write(_REFUSAL)
         self.transport.close()

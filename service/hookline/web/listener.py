@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from hookline import telemetry
+from hookline import metrics
 from hookline.web.frames import Told
 
 BEAT = 15.0
@@ -40,7 +40,7 @@ class Listener:
         self._waiting.extend(fitting)
         self._behind += size
         if self._behind > MOST_BEHIND:
-            telemetry.STREAMS_DROPPED.count()
+            metrics.STREAMS_DROPPED.count()
             self.end()
         return bool(self._waiting)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline import telemetry
+from hookline import metrics, telemetry
 from hookline.errors import Unavailable
 from hookline.store import events
 from hookline.store.database import AWAY, Connection, Database
@@ -74,7 +74,7 @@ class Feed:
         if self.is_full:
             raise Unavailable("too many streams")
         self._present += 1
-        telemetry.STREAMS.set(self._present)
+        metrics.STREAMS.set(self._present)
         try:
             if self._tail is None:
                 self._tail = asyncio.create_task(self._run(), name="feed")
@@ -86,7 +86,7 @@ class Feed:
             yield
         finally:
             self._present -= 1
-            telemetry.STREAMS.set(self._present)
+            metrics.STREAMS.set(self._present)
             if self._present == 0:
                 self._rest()
 
@@ -184,7 +184,7 @@ class Feed:
             if rows:
                 data = await self._published(connection, rows)
                 self._position = rows[-1]["seq"]
-                telemetry.STREAMS_LAG.set(round(max(0.0, time.time() - rows[-1]["at"].timestamp()), 3))
+                metrics.STREAMS_LAG.set(round(max(0.0, time.time() - rows[-1]["at"].timestamp()), 3))
                 await self._wake(self._give([self._told(row, data.get((row["run_id"], row["key"]))) for row in rows]))
                 pause = FIRST_LOOK
             await asyncio.sleep(FIRST_LOOK)  # what happens meanwhile is read at once

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hookline import telemetry
+from hookline import metrics
 from hookline.errors import TooOften, Unavailable
 from hookline.ingress.intake import Intake, Receipt
 from hookline.ingress.parser import Welcoming
@@ -57,7 +57,7 @@ class Webhooks:
                 source = await self._source(request)  # a secret may have been removed while the body came
                 receipt = await self._intake.receive(source, Received(Headers(request.headers.raw), body))
         except (Problem, TooOften, Unavailable) as refused:
-            telemetry.REJECTED.count(source=source.name, reason=f"http_{_status(refused)}")
+            metrics.REJECTED.count(source=source.name, reason=f"http_{_status(refused)}")
             raise
         if receipt.answer is not None:
             return answers.json(receipt.answer)

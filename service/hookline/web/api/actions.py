@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from hookline import codec, telemetry
+from hookline import codec, metrics
 from hookline.errors import RunEnded
 from hookline.ingress.intake import Intake
 from hookline.jobs.job import Job
@@ -121,7 +121,7 @@ class Actions:
             return await _found(deletion.request(connection, run), run)
 
     def _hooks(self, row: asyncpg.Record, state: str) -> tuple[NewRun, ...]:
-        telemetry.RUNS.count(job=row["job"], state=state)
+        metrics.RUNS.count(job=row["job"], state=state)
         job = self._jobs.get(row["job"])
         if job is None:
             return ()
