@@ -94,7 +94,7 @@ class Keyring:
             return principal
         if (asked := self._asked.get(credential)) is None:
             asked = self._asked[credential] = asyncio.get_running_loop().create_future()
-        if self._looking is None:
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="keyring")
         return await asyncio.shield(asked)
 

@@ -34,7 +34,7 @@ class Standing:
             yield
             return
         self._listeners[credential].add(listener)
-        if self._looking is None:
+        if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="standing")
         try:
             yield
