@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from hookline.codec import Unopened
 from hookline.errors import Unsealable
+from hookline.packing import packed, unpacked
 from hookline.redaction import HIDDEN, Redactor
 from hookline.sealing import Seal
 from hookline.settings import Settings
@@ -22,19 +23,28 @@ MARK: Final = b'"hookline:1:'
 HEAD: Final = b"\xff\x00hkln\r\n"
 """What bytes begin with that are not what they seem; what they are, the byte behind it says."""
 
-ESCAPED, SEALED, WHOLE, CUT, TOO_LARGE = range(5)
-"""Plain bytes that begin like these; sealed ones; and of JSON that is shown: all of it, its beginning, nothing."""
+ESCAPED, SEALED, WHOLE, CUT, TOO_LARGE, PACKED, BEGUN = range(7)
+"""Plain bytes that begin like these; sealed ones; of JSON that is shown all, its beginning, nothing; then packed bytes,
+and their beginning."""
 
 _DIGEST = slice(len(HEAD) + 1, len(HEAD) + 33)
-_SEALED_BODY = HEAD + bytes([SEALED])
+_SEALED_BODY, _PACKED_BODY = HEAD + bytes([SEALED]), HEAD + bytes([PACKED])
 _SEALED_ONES = (_SEALED_BODY, HEAD + bytes([WHOLE]) + MARK, HEAD + bytes([TOO_LARGE]))
 
 WITHHELD: Final = b'"[encrypted]"'
 _LARGE: Final = b'"[encrypted, and larger than a page shows]"'
 
+LEAST = 1000
+"""Bytes of a body from which on it is packed: smaller ones stand beside the rest of their row in any case."""
+
 _JSON, _BODY = "payload json", "payload body"
 
 Codec = Callable[[Any], Any]
+
+
+def is_sealed(stored: bytes) -> bool:
+    """Whether a body rests sealed."""
+    return stored.startswith(_SEALED_BODY)
 
 
 class Body:
@@ -100,12 +110,14 @@ class Payloads(Struct, frozen=True):
         return value.sealed if type(value) is Unopened else value
 
     def body_at_rest(self, raw: bytes) -> bytes:
-        """A body as it is stored: with its SHA-256, by which it is compared."""
+        """A body as it is stored: sealed or packed with its SHA-256, by which it is compared, or else as it came."""
         if type(raw) is Unopened:
             return raw.sealed
-        if not self.sealing:
-            return HEAD + bytes([ESCAPED]) + raw if raw.startswith(HEAD) else raw
-        return b"".join((_SEALED_BODY, hashlib.sha256(raw).digest(), self.seal.seal(raw, _BODY)))
+        if self.sealing:
+            return b"".join((_SEALED_BODY, hashlib.sha256(raw).digest(), self.seal.seal(raw, _BODY)))
+        if len(raw) >= LEAST and (small := packed(raw)) is not None:
+            return b"".join((_PACKED_BODY, hashlib.sha256(raw).digest(), small))
+        return HEAD + bytes([ESCAPED]) + raw if raw.startswith(HEAD) else raw
 
     # Read by what works with them
 
@@ -135,6 +147,8 @@ class Payloads(Struct, frozen=True):
                 return self.opened_json(stored[len(HEAD) + 1 :])
             case 4:
                 return _LARGE
+            case 5 | 6:
+                return unpacked(stored[_DIGEST.stop :])
             case _:
                 return stored[len(HEAD) + 1 :]
 
@@ -156,7 +170,7 @@ class Payloads(Struct, frozen=True):
         """Bytes without what is redacted; of what was cut nobody knows where it would be."""
         opened = self.opened_bytes(stored)
         kind = stored[len(HEAD)] if stored.startswith(HEAD) else ESCAPED
-        if kind == CUT and self.redactor:
+        if kind in (CUT, BEGUN) and self.redactor:
             return HIDDEN
         return self.redacted_json(opened) if kind in (WHOLE, TOO_LARGE) else self.redacted_body(opened)
 

@@ -454,6 +454,44 @@ async def test_what_looks_sealed_and_is_not_comes_back_as_it_was(dsn: str) -> No
         assert (await site.push("g9", strange)).json()["status"] == "duplicate"
 
 
+@pytest.mark.parametrize("size", [10, 5_000, 700_000])
+@pytest.mark.parametrize("encrypt", [True, False])
+async def test_however_a_body_rests_its_size_its_digest_and_its_beginning_are_known(
+    dsn: str, size: int, encrypt: bool
+) -> None:
+    async with sealed(dsn, encrypt_payloads=encrypt) as site:
+        sent = json.dumps({"told": "".join(f"commit {n} by somebody; " for n in range(size))[:size]}).encode()
+        delivery = (await site.push("g1", sent)).json()["delivery"]
+        row = await site.house.watch.connection.fetchrow(
+            "select hookline.body_size(body) as size, hookline.body_digest(body) = sha256($1) as same,"
+            " octet_length(body) as rests, hookline.body_excerpt(body, 262144) as excerpt from hookline.deliveries",
+            sent,
+        )
+        assert (row["size"], row["same"]) == (len(sent), True)
+        assert encrypt or size < 1000 or row["rests"] < size * 0.9
+        shown = site.house.database.payloads.shown_bytes(row["excerpt"])
+        assert shown == (sent if encrypt else sent[:262_144])
+        assert (await site.client.get(f"/api/deliveries/{delivery}")).json()["body"] == sent.decode()
+        assert (await site.push("g1", sent)).json()["status"] == "duplicate"
+        assert (await site.push("g1", sent + b" ")).json()["status"] == "conflict"
+        assert (await site.push("g1", sent + b" ")).json()["status"] == "conflict"
+        assert await site.house.watch.connection.fetchval("select count(*) from hookline.deliveries") == 2
+
+
+async def test_the_tags_of_a_run_are_found_where_payloads_are_sealed(dsn: str) -> None:
+    app = App()
+
+    @app.job(on=github.push(), tags=["{repository}"])
+    async def tagged(ctx: Context, _: Event) -> None:
+        await ctx.tag("seen")
+
+    async with sealed(dsn, on=app) as site, site.house.replica():
+        (run,) = (await site.push("g1", body())).json()["runs"]
+        await site.house.watch.ended(run)
+        found = (await site.client.get("/api/runs", params={"tag": "seen"})).json()["runs"]
+        assert [each["id"] for each in found] == [run]
+
+
 async def test_the_data_of_a_sealed_run_are_deleted(dsn: str) -> None:
     async with sealed(dsn) as site, site.house.replica():
         delivery = (await site.push("g1", body())).json()

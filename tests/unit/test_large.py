@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.benchmarks.shapes import CARRIERS, SHAPES, Large, all_percent, batch, large
 
 from hookline import App, Context, Event, Pattern
@@ -19,6 +20,7 @@ from hookline.ingress.parser import find
 from hookline.ingress.schemes import Received
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source
+from hookline.payloads import OPEN
 from hookline.store.delivery import GIVEN, NewDelivery
 from hookline.store.large import PART, parts
 from hookline_parsers.payload import form
@@ -42,18 +44,23 @@ def examined(what: Large, headers: dict[str, str] | None = None) -> NewDelivery:
     return examine(source, Received(as_headers(headers or what.signed("d-1")), what.body), app.latest)[0]
 
 
+def at_rest(new: NewDelivery) -> NewDelivery:
+    """As it is handed to Postgres."""
+    return replace(new, rest=OPEN.body_at_rest(new.body))
+
+
 def held(what: Large) -> tuple[NewDelivery, int]:
     """The delivery that is made of it, and the bytes that were held at once besides its body until it was sent on."""
     headers = what.signed("d-1")
     tracemalloc.start()
     try:
-        new = examined(what, headers)
+        new = at_rest(examined(what, headers))
         sizes = [len(part) for part in parts(new)]
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert max(sizes) <= 2 * PART
-    assert sum(sizes) > len(what.body)
+    assert sum(sizes) > len(new.rest or b"")
     assert new.body is what.body
     return new, peak
 
@@ -96,7 +103,7 @@ def test_a_batch_has_so_many_events_and_no_more() -> None:
 
 
 def test_what_is_stored_is_told_as_copy_takes_it() -> None:
-    new = examined(large("cloudevents, batch", "ordinary", SIZE))
+    new = at_rest(examined(large("cloudevents, batch", "ordinary", SIZE)))
     told, at = b"".join(parts(new)), 19 + 2
     found: list[bytes | None] = []
     assert told.startswith(b"PGCOPY\n\xff\r\n\0" + bytes(8))
@@ -106,7 +113,8 @@ def test_what_is_stored_is_told_as_copy_takes_it() -> None:
         at += 4 + max(size, 0)
     assert told[at:] == b"\xff\xff"
     by_name = dict(zip(GIVEN.split(", "), found, strict=True))
-    assert (by_name["id"], by_name["conflict_of"], by_name["body"]) == (new.id.bytes, None, new.body)
+    assert (by_name["id"], by_name["conflict_of"], by_name["body"]) == (new.id.bytes, None, new.rest)
+    assert OPEN.opened_bytes(by_name["body"] or b"") == new.body
     (event,) = json.loads(by_name["events"] or b"")
     assert event["data"] == json.loads(new.body)[0]
 

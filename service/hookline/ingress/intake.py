@@ -126,9 +126,7 @@ class Intake:
         return receipt
 
     async def _at_rest(self, body: bytes) -> bytes:
-        """A large body as it is stored: the same, unless it is sealed."""
-        if not self._payloads.sealing:
-            return self._payloads.body_at_rest(body)
+        """A large body as it is stored, found in a thread."""
         async with self._large:
             return await asyncio.to_thread(self._payloads.body_at_rest, body)
 

@@ -7,25 +7,17 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.store import large, repeats, runs
+from hookline.store import large, repeats, runs, waits
 from hookline.store.database import Connection, transaction
-from hookline.store.delivery import FRESH, Alarm, NewDelivery, Stored, columns, silent, starting, types
+from hookline.store.delivery import FRESH, Alarm, NewDelivery, Stored, happened, parameters, silent, starting
 
 STORE = f"""
 with {FRESH},
-new as materialized (
-    select * from unnest($16::uuid[], $17::text[], $18::int[], $19::text[], $20::smallint[], $21::float8[],
-                         $22::text[], $23::uuid[], $24::smallint[], $25::json[], $26::json[], $27::uuid[],
-                         $28::uuid[], $29::bool[], $30::text[], $31::text[], $32::text[], $33::json[])
-             with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, correlation, source,
-                                     subject, tags, position)
-     where delivery_id in (select id from fresh)
-),
+new as materialized ({runs.rows(6)} where delivery_id in (select id from fresh)),
 {runs.CREATING},
 arrived as (
     insert into hookline.arrivals (delivery_id, types)
-    select id, types::json from unnest($34::uuid[], $35::text[]) as happened (id, types)
+    select id, types from json_to_recordset($9::json) as happened (id uuid, types json)
      where id in (select id from fresh)
     on conflict do nothing
     returning types
@@ -71,10 +63,11 @@ async def _store_fresh(connection: Connection, new: Sequence[NewDelivery], alarm
     """Store those of `new` whose key and id are not there yet; returns what became of them, by their ids."""
     wanted = starting(new, alarm)
     async with runs.filling(connection, wanted):
-        rows = await connection.fetch(STORE, *columns(new), *runs.columns(wanted), *types(new))
+        rows = await connection.fetch(STORE, *parameters(new), *runs.parameters(wanted), waits.noted(happened(new)))
         stored = {row["id"] for row in rows}
         fresh = [each for each in new if each.id in stored]
-        there = await runs.elsewhere(connection, [run for each in fresh for run in each.starts if run.id not in stored])
+        refused = [run for run in wanted if run.id not in stored and run.delivery in stored]
+        there = await runs.elsewhere(connection, refused)
     return {
         each.id: Stored(each.id, each.status, each.told, False, tuple(there.get(r.id, r.id) for r in each.runs))
         for each in fresh

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline.payloads import Body
+from hookline.payloads import Body, Plain
 from hookline.store import waits
 from hookline.store.runs import NewRun
 
@@ -126,9 +127,12 @@ FRESH = f"""
 fresh as (
     insert into hookline.deliveries ({GIVEN})
     select {GIVEN}
-      from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-                  $9::json[], $10::bytea[], $11::json[], $12::bool[], $13::json[], $14::uuid[], $15::text[])
-           as given ({GIVEN})
+      from rows from (
+               json_to_recordset($1::json) as (id uuid, source text, key text, conflict_of uuid, type text, status text,
+                                               reason text, secret text, mixed bool, replay_of uuid, subject text),
+               unnest($2::json[]), unnest($3::bytea[]), unnest($4::json[]), unnest($5::json[])
+           ) as given (id, source, key, conflict_of, type, status, reason, secret, mixed, replay_of, subject,
+                       headers, body, events, bindings)
      order by source, key
     on conflict do nothing
     returning id, source, type, status, reason
@@ -136,28 +140,43 @@ fresh as (
 {TELLING}"""  # noqa: S608 - a constant
 
 
-def columns(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
-    """`new` as the arrays that `FRESH` takes."""
+class _Head(Struct, omit_defaults=True):
+    """All of a delivery that is no payload."""
+
+    id: UUID
+    source: str
+    key: str
+    type: str
+    status: Status
+    secret: str
+    mixed: bool
+    reason: str | None = None
+    subject: str | None = None
+    conflict_of: UUID | None = None
+    replay_of: UUID | None = None
+
+
+def parameters(new: Sequence[NewDelivery]) -> tuple[Any, ...]:
+    """`new` as the parameters of `FRESH`.
+
+    What is no payload goes as one document: an array of each column costs asyncpg as much as all the rest.
+    """
+    heads = [
+        _Head(
+            each.id, each.source, each.key, each.type, each.status, each.secret, each.mixed, each.told, each.subject,
+            each.conflict_of, each.replay_of,
+        )
+        for each in new
+    ]  # fmt: skip
     return (
-        [each.id for each in new],
-        [each.source for each in new],
-        [each.key for each in new],
-        [each.conflict_of for each in new],
-        [each.type for each in new],
-        [each.status for each in new],
-        [each.told for each in new],
-        [each.secret for each in new],
+        Plain(msgspec.json.encode(heads)),
         [each.headers for each in new],
         [Body(each.body, each.rest) for each in new],
         [None if each.events is None else b"".join(each.events) for each in new],
-        [each.mixed for each in new],
         [each.bindings for each in new],
-        [each.replay_of for each in new],
-        [each.subject for each in new],
     )
 
 
-def types(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
-    """Which types of events somebody may wait for each delivery has, if it has events."""
-    happened = [each for each in new if each.events is not None]
-    return [each.id for each in happened], [waits.told(each.types) for each in happened]
+def happened(new: Sequence[NewDelivery]) -> list[waits.Happened]:
+    """What those of `new` tell who wait that have events."""
+    return [waits.Happened(each.id, (*each.types, waits.ANY)) for each in new if each.events is not None]

@@ -80,7 +80,7 @@ _UPTO = f" and (id < {{next}} or pg_visible_in_snapshot({_WRITTEN_BY}, {{upto}}:
 
 _PAGE = """
 with page as (
-    select id, octet_length(body) as size from hookline.deliveries{clause} order by id limit {limit}
+    select id, hookline.body_size(body) as size from hookline.deliveries{clause} order by id limit {limit}
 ),
 measured as (
     select id, sum(size) over (order by id) - size as before from page

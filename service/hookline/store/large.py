@@ -10,10 +10,11 @@ import asyncpg
 from msgspec.structs import replace
 
 from hookline.codec import NULL
+from hookline.payloads import is_sealed
 from hookline.peek import LARGE
 from hookline.store import runs, waits
 from hookline.store.database import Connection, transaction
-from hookline.store.delivery import GIVEN, TELLING, Alarm, NewDelivery, Stored, starting, types
+from hookline.store.delivery import GIVEN, TELLING, Alarm, NewDelivery, Stored, happened, starting
 from hookline.store.runs import NewRun
 
 PART = 262_144
@@ -44,8 +45,8 @@ def is_large(new: NewDelivery) -> bool:
 
 
 def streams(new: NewDelivery) -> bool:
-    """Whether it may be streamed: only what is known to rest as it is, as nothing is sealed on this way."""
-    return is_large(new) and new.rest is new.body
+    """Whether it may be streamed: only what is known to rest open, as nothing is sealed on this way."""
+    return is_large(new) and new.rest is not None and not is_sealed(new.rest)
 
 
 async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm) -> dict[UUID, Stored]:
@@ -58,7 +59,7 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
             return {}
         async with runs.filling(connection, wanted):
             await connection.execute(TELL, alone.id)
-            await waits.arrive(connection, list(zip(*types(new), strict=True)))
+            await waits.arrive(connection, happened(new))
             places = dict(_places(alone))
             for start in range(0, len(wanted), RUNS_AT_ONCE):
                 part = wanted[start : start + RUNS_AT_ONCE]
@@ -109,7 +110,7 @@ def _row(new: NewDelivery) -> Iterator[bytes | memoryview]:
     yield b"PGCOPY\n\xff\r\n\0" + bytes(8) + struct.pack("!h", len(GIVEN.split(", ")))
     for value in (
         new.id, new.source, new.key, new.conflict_of, new.type, new.status, new.told, new.secret, new.headers,
-        new.body, new.events, new.mixed, new.bindings, new.replay_of, new.subject,
+        new.rest, new.events, new.mixed, new.bindings, new.replay_of, new.subject,
     ):  # fmt: skip
         written = () if value is None else _written(value)
         yield struct.pack("!i", -1 if value is None else sum(len(each) for each in written))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from hookline.store import large, runs, waits
 from hookline.store.database import Connection
-from hookline.store.delivery import FETCHED, FRESH, Alarm, NewDelivery, Stored, columns, starting, types, under
+from hookline.store.delivery import FETCHED, FRESH, Alarm, NewDelivery, Stored, happened, parameters, starting, under
 
 KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
@@ -70,7 +70,7 @@ async def store_again(connection: Connection, repeated: Sequence[NewDelivery], a
         if firsts[each.id]["same"] and firsts[each.id]["status"] == "quarantined"
     }
     await _reconsider(connection, list(again.values()))
-    await waits.arrive(connection, list(zip(*types(list(again.values())), strict=True)))
+    await waits.arrive(connection, happened(list(again.values())))
     beside = await _keep_beside(connection, [each for each in repeated if firsts[each.id]["conflicting"]], firsts)
     await runs.create(connection, starting((*again.values(), *beside.values()), alarm))
     started = await _started(connection, [first["id"] for first in firsts.values()])
@@ -120,7 +120,7 @@ async def _keep_beside(
     identifying = await _identifying(other)
     there = {row["wanted"] for row in await connection.fetch(BESIDE, *identifying)}
     for each in [each for each in kept if each.id not in there]:
-        await (large.keep(connection, each) if large.streams(each) else connection.execute(KEEP, *columns([each])))
+        await (large.keep(connection, each) if large.streams(each) else connection.execute(KEEP, *parameters([each])))
     ids = {row["wanted"]: row["id"] for row in await connection.fetch(BESIDE, *identifying)}
     return {each.id: under(each, ids[each.id]) for each in kept}
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hookline.payloads import Plain
 from hookline.store import correlation, scopes
 from hookline.store.database import Connection, transaction
 from hookline.store.policies import Newcomer
@@ -99,15 +100,25 @@ tagged as (
 ONE_HINT = "case when row_number() over () = 1 then pg_notify('hookline', 'due') end"
 """`WAKE` for as many rows as there may be, none included."""
 
+HEADS = """
+id uuid, job text, version int, scope text, priority smallint, delay float8, idempotency_key text, delivery_id uuid,
+event_index smallint, body_from uuid, parent uuid, attached bool, correlation text, source text, subject text, tags json
+"""
+
+
+def rows(first: int) -> str:
+    """The rows `new` of a statement whose parameters from the one numbered `first` on are those of `parameters`."""
+    names = ", ".join(each.split()[0] for each in HEADS.split(","))
+    return f"""
+        select * from rows from (
+                   json_to_recordset(${first}::json) as ({HEADS}),
+                   unnest(${first + 1}::json[]), unnest(${first + 2}::json[])
+               ) with ordinality as new ({names}, input, event, position)
+    """  # noqa: S608 - constants
+
+
 CREATE = f"""
-with new as materialized (
-    select * from unnest($1::uuid[], $2::text[], $3::int[], $4::text[], $5::smallint[], $6::float8[], $7::text[],
-                         $8::uuid[], $9::smallint[], $10::json[], $11::json[], $12::uuid[], $13::uuid[], $14::bool[],
-                         $15::text[], $16::text[], $17::text[], $18::json[])
-             with ordinality as new (id, job, version, scope, priority, delay, idempotency_key, delivery_id,
-                                     event_index, input, event, body_from, parent, attached, correlation, source,
-                                     subject, tags, position)
-),
+with new as materialized ({rows(1)}),
 {CREATING}
 select id, {ONE_HINT} from created
 """  # noqa: S608 - constants
@@ -118,28 +129,38 @@ def newcomers(runs: Sequence[NewRun]) -> list[Newcomer]:
     return [Newcomer(run.id, run.job, run.scope, run.terms) for run in runs if run.scope is not None]
 
 
-def columns(runs: Sequence[NewRun]) -> tuple[list[Any], ...]:
-    """`runs` as the arrays that the rows `new` are made of."""
-    return (
-        [run.id for run in runs],
-        [run.job for run in runs],
-        [run.version for run in runs],
-        [run.scope for run in runs],
-        [run.priority for run in runs],
-        [run.delay for run in runs],
-        [run.idempotency_key for run in runs],
-        [run.delivery for run in runs],
-        [run.event_index for run in runs],
-        [run.input for run in runs],
-        [run.event for run in runs],
-        [run.delivery if run.input is None else None for run in runs],
-        [run.parent for run in runs],
-        [run.attached for run in runs],
-        [run.correlation for run in runs],
-        [run.source for run in runs],
-        [run.subject for run in runs],
-        [msgspec.json.encode(run.tags) if run.tags else None for run in runs],
-    )
+class _Head(Struct, omit_defaults=True):
+    """All of a run that is no payload."""
+
+    id: UUID
+    job: str
+    version: int
+    priority: int
+    delay: float
+    attached: bool
+    scope: str | None = None
+    idempotency_key: str | None = None
+    delivery_id: UUID | None = None
+    event_index: int | None = None
+    body_from: UUID | None = None
+    parent: UUID | None = None
+    correlation: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def parameters(runs: Sequence[NewRun]) -> tuple[Any, ...]:
+    """`runs` as the parameters that the rows `new` are made of; what is no payload goes as one document."""
+    heads = [
+        _Head(
+            run.id, run.job, run.version, run.priority, run.delay, run.attached, run.scope, run.idempotency_key,
+            run.delivery, run.event_index, run.delivery if run.input is None else None, run.parent, run.correlation,
+            run.source, run.subject, run.tags,
+        )
+        for run in runs
+    ]  # fmt: skip
+    return Plain(msgspec.json.encode(heads)), [run.input for run in runs], [run.event for run in runs]
 
 
 EXISTING = """
@@ -177,7 +198,7 @@ async def create(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, U
 
 async def insert(connection: Connection, runs: Sequence[NewRun]) -> dict[UUID, UUID]:
     """As `create`, within `filling`."""
-    created = {row["id"] for row in await connection.fetch(CREATE, *columns(runs))}
+    created = {row["id"] for row in await connection.fetch(CREATE, *parameters(runs))}
     there = await elsewhere(connection, [run for run in runs if run.id not in created])
     return {run.id: there.get(run.id, run.id) for run in runs}
 
@@ -201,7 +222,7 @@ async def elsewhere(connection: Connection, refused: Sequence[NewRun]) -> dict[U
     left = [run for run in refused if run.mail is not None and run.id not in there]
     while left:
         there |= await correlation.send(connection, left)
-        created = await connection.fetch(CREATE, *columns([run for run in left if run.id not in there]))
+        created = await connection.fetch(CREATE, *parameters([run for run in left if run.id not in there]))
         there |= {row["id"]: row["id"] for row in created}
         there |= await existing(connection, [run for run in left if run.id not in there])
         left = [run for run in left if run.id not in there]
@@ -248,4 +269,4 @@ insert into hookline.run_tags (tag, run_id) select unnest(tags), id from tagged 
 async def tag(connection: Connection, more: Mapping[UUID, Collection[str]]) -> None:
     """Give runs, which are locked, `more` tags; those that one has already stay one."""
     if more:
-        await connection.execute(TAG, list(more), [msgspec.json.encode(sorted(tags)) for tags in more.values()])
+        await connection.execute(TAG, list(more), [Plain(msgspec.json.encode(sorted(tags))) for tags in more.values()])

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from hookline.payloads import Plain
 from hookline.store import signals
 from hookline.store.database import Connection, transaction
 
@@ -78,20 +79,27 @@ async def unsubscribe(connection: Connection, waits: Sequence[tuple[UUID, str | 
 
 ARRIVE = """
 insert into hookline.arrivals (delivery_id, types)
-select id, types::json from unnest($1::uuid[], $2::text[]) as given (id, types)
+select id, types from json_to_recordset($1::json) as happened (id uuid, types json)
 on conflict do nothing
 """
 
 
-def told(types: Sequence[str]) -> str:
-    """The types of a delivery's events as they are noted, JSON."""
-    return msgspec.json.encode((*types, ANY)).decode()
+class Happened(Struct, frozen=True):
+    """A delivery with events, by the types of these, and all that whoever waits for one of them may call it."""
+
+    id: UUID
+    types: tuple[str, ...]
 
 
-async def arrive(connection: Connection, arrived: Sequence[tuple[UUID, str]]) -> None:
-    """Note deliveries, each with the types of its events, JSON: once this is committed, `route` brings them on."""
-    if arrived:
-        await connection.execute(ARRIVE, [id_ for id_, _ in arrived], [types for _, types in arrived])
+def noted(happened: Sequence[Happened]) -> Plain:
+    """What `happened`, as it is noted: JSON."""
+    return Plain(msgspec.json.encode(happened))
+
+
+async def arrive(connection: Connection, happened: Sequence[Happened]) -> None:
+    """Note what happened: once this is committed, `route` brings it on."""
+    if happened:
+        await connection.execute(ARRIVE, noted(happened))
 
 
 _EVENTS = "deliveries.id, deliveries.events, deliveries.body, deliveries.received_at"
