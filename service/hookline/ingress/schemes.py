@@ -21,25 +21,26 @@ class Headers:
         raw: as ASGI gives them: names in lower case, in the order in which they came.
     """
 
-    __slots__ = ("_found", "_raw")
+    __slots__ = ("_last", "_raw")
 
     def __init__(self, raw: Sequence[tuple[bytes, bytes]]) -> None:
         self._raw = raw
-        self._found: dict[str, list[bytes]] = {}
-        for name, value in raw:
-            self._found.setdefault(name.decode("latin-1"), []).append(value)
+        self._last = dict(raw)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return iter(self._raw)
 
+    def all(self, name: str) -> list[bytes]:
+        """The values of all headers `name`."""
+        wanted = name.lower().encode("latin-1")
+        return [value for each, value in self._raw if each == wanted] if wanted in self._last else []
+
     def one(self, name: str) -> bytes | None:
         """The value of the header `name`, which may come once at most; raises `Rejected` if it comes twice."""
-        found = self._found.get(name.lower())
-        if found is None:
-            return None
-        if len(found) > 1:
+        found = self._last.get(name.lower().encode("latin-1"))
+        if found is not None and len(self._last) < len(self._raw) and len(self.all(name)) > 1:
             raise Rejected("duplicate_header")
-        return found[0]
+        return found
 
     def text(self, name: str) -> str | None:
         """The value of the header `name` as text, if it comes; raises `Rejected` if it comes twice."""

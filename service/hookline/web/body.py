@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from hookline.errors import Unavailable
+from hookline.ingress.schemes import Headers
 from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
@@ -32,18 +34,17 @@ class Gate:
         self._held_requests = 0
         self._held_bytes = 0
 
-    @contextmanager
-    def passing(self) -> Iterator[Share]:
-        """A place for one request; raises `Unavailable` if there is none."""
+    def passing(self) -> Share:
+        """What one request holds from here on, within `with`; raises `Unavailable` if there is no place for one."""
         if self._held_requests >= self._requests:
             raise Unavailable("too many requests are in flight")
         self._held_requests += 1
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self._held_requests -= 1
-            self._held_bytes -= share.bytes
+        return Share(self)
+
+    def let_go(self, share: Share) -> None:
+        """Count what one request held no longer."""
+        self._held_requests -= 1
+        self._held_bytes -= share.bytes
 
     def hold(self, size: int) -> None:
         """Count `size` more bytes; raises `Unavailable` if that is too much."""
@@ -55,9 +56,17 @@ class Gate:
 class Share:
     """What one request holds of a `Gate`."""
 
+    __slots__ = ("_gate", "bytes")
+
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self.bytes = 0
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.let_go(self)
 
     def grow(self, size: int) -> None:
         """Hold `size` more bytes; raises `Unavailable`."""
@@ -78,28 +87,31 @@ class Limits:
     time: float
 
 
-async def read(request: Request, share: Share, limits: Limits) -> bytes:
-    """The whole body of `request`.
+async def read(receive: Receive, headers: Headers, share: Share, limits: Limits) -> bytes:
+    """The whole body of a request with these `headers`, of which `receive` brings the parts.
 
     Raises:
         Problem: 408 too slow, 413 too large, 415 compressed.
         Unavailable: too much is in flight.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if any(each.lower() != b"identity" for each in headers.all("content-encoding")):
         raise Problem(Fault.MEDIA_TYPE, "compressed bodies are not taken: send it as it is", close=True)
-    declared = request.headers.get("content-length", "")
-    body = bytearray()
+    declared = headers.all("content-length")
+    body: bytes | bytearray = b""
     try:
         async with asyncio.timeout(limits.time):
-            if declared.isdecimal() and int(declared) > limits.size:
-                await _refuse(request, limits)
+            if declared and declared[0].isdigit() and int(declared[0]) > limits.size:
+                await _refuse(receive, limits)
             more = True
             while more:
-                chunk, more = await _next(request)
+                chunk, more = await _next(receive)
                 share.grow(len(chunk))
-                body += chunk
+                if not body:
+                    body = chunk if not more else bytearray(chunk)
+                else:
+                    body += chunk
                 if len(body) > limits.size:
-                    await _refuse(request, limits)
+                    await _refuse(receive, limits)
     except TimeoutError:
         raise Problem(Fault.BODY_TOO_SLOW, f"the body did not arrive within {limits.time:g} s", close=True) from None
     except ClientDisconnect:
@@ -107,15 +119,15 @@ async def read(request: Request, share: Share, limits: Limits) -> bytes:
     return bytes(body)
 
 
-async def _next(request: Request) -> tuple[bytes, bool]:
+async def _next(receive: Receive) -> tuple[bytes, bool]:
     """The next part of the body, and whether there is more."""
-    message = await request.receive()
+    message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _refuse(request: Request, limits: Limits) -> NoReturn:
+async def _refuse(receive: Receive, limits: Limits) -> NoReturn:
     """Raise the problem 413, once the sender listens: closing on one that still sends resets the connection.
 
     What it still sends is thrown away, up to as much again as it may send.
@@ -123,15 +135,15 @@ async def _refuse(request: Request, limits: Limits) -> NoReturn:
     thrown_away = 0
     more = True
     while more and thrown_away <= limits.size:
-        chunk, more = await _next(request)
+        chunk, more = await _next(receive)
         thrown_away += len(chunk)
     raise Problem(Fault.BODY_TOO_LARGE, f"a body may have {limits.size} bytes", close=True)
 
 
-def media_type(request: Request) -> str:
-    """The media type that the request declares, in lower case; empty if it declares none, or several."""
-    declared = request.headers.getlist("content-type")
-    return declared[0].partition(";")[0].strip().lower() if len(declared) == 1 else ""
+def media_type(headers: Headers) -> str:
+    """The media type that is declared, in lower case; empty if none is, or several are."""
+    declared = headers.all("content-type")
+    return declared[0].partition(b";")[0].strip().lower().decode("latin-1") if len(declared) == 1 else ""
 
 
 JSON = ("application/json",)
@@ -159,11 +171,12 @@ class Inlet:
         Raises:
             Problem: 400 not JSON, 415 not declared to be, 422 not of that shape, and what `read` raises.
         """
-        declared = media_type(request)
-        if declared not in JSON and (declared or request.headers.get("content-length", "0") != "0"):
+        headers = Headers(request.headers.raw)
+        declared = media_type(headers)
+        if declared not in JSON and (declared or headers.all("content-length") not in ([], [b"0"])):
             raise Problem(Fault.MEDIA_TYPE, "send application/json", close=True)
         with self._gate.passing() as share:
-            body = await read(request, share, self._limits)
+            body = await read(request.receive, headers, share, self._limits)
             try:
                 parsed = msgspec.json.decode(body or b"{}", type=shape)
             except msgspec.ValidationError as error:
@@ -179,10 +192,13 @@ class Inlet:
         Raises:
             Problem: 400 not UTF-8, 415 of another type, 422 with a NUL, and what `read` raises.
         """
-        if media_type(request) not in types:
+        headers = Headers(request.headers.raw)
+        if media_type(headers) not in types:
             raise Problem(Fault.MEDIA_TYPE, f"send {types[0]} or {types[-1]}", close=True)
         with self._gate.passing() as share:
-            body = await read(request, share, Limits(min(LARGEST_TEXT, self._limits.size), self._limits.time))
+            body = await read(
+                request.receive, headers, share, Limits(min(LARGEST_TEXT, self._limits.size), self._limits.time)
+            )
             try:
                 text = body.decode()
             except UnicodeDecodeError:

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from hookline import codec, tickets
 from hookline.errors import Rejected
 from hookline.ingress.intake import Intake
+from hookline.ingress.schemes import Headers
 from hookline.store import keys, signals
 from hookline.store.database import Database
 from hookline.web import answers
@@ -92,9 +93,10 @@ class Callbacks:
         """`POST /callbacks/{ticket}`: 202 once it is held for the run; 410 if it is not open any more."""
         run, key = await self._redeemed(request)
         asked = await self._asked(run, key)
+        headers = Headers(request.headers.raw)
         with self._gate.passing() as share:
-            body = await read(request, share, self._limits)
-            if media_type(request) == "application/x-www-form-urlencoded":
+            body = await read(request.receive, headers, share, self._limits)
+            if media_type(headers) == "application/x-www-form-urlencoded":
                 await complete(self._intake, run, key, Completion(data=msgspec.Raw(_verdict(body))))
                 title = codec.decode(asked["output"] or b"{}").get("page", {}).get("title", key)
                 page = _PAGE.substitute(title=escape(title), body="<p>Thank you: it has been recorded.</p>")
@@ -130,7 +132,7 @@ class Callbacks:
 
 
 def _completion(request: Request, body: bytes) -> Completion:
-    if body and media_type(request) != "application/json":
+    if body and media_type(Headers(request.headers.raw)) != "application/json":
         raise Problem(Fault.MEDIA_TYPE, "send application/json, or nothing")
     try:
         return msgspec.json.decode(body or b"{}", type=Completion)

@@ -134,3 +134,8 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     Exception: _broken,
 }
 """What starlette does with each exception that a route raises."""
+
+
+def answer(request: Request, error: Exception) -> Response:
+    """What starlette would answer where a route raises `error`."""
+    return next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)(request, error)

@@ -22,7 +22,7 @@ MOST = 200
 FIRST_LOOK, LAST_LOOK = 0.02, 0.25
 """Seconds between two looks at the runs of somebody who waits, at first, and at last."""
 
-PREFERENCE = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4})\"?", re.IGNORECASE)
+PREFERENCE = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,4})\"?", re.IGNORECASE)
 """The preference of RFC 7240, section 4.3, in seconds."""
 
 
@@ -33,13 +33,15 @@ class Replies:
         self._database = database
         self._waiting = 0
 
-    async def to(self, source: Source, preference: str, runs: Sequence[UUID]) -> list[dict[str, Any]] | None:
+    async def to(
+        self, source: Source, preferences: Sequence[bytes], runs: Sequence[UUID]
+    ) -> list[dict[str, Any]] | None:
         """What each of `runs` has come to, once all have ended; `None` if they do not in time, or nobody waits.
 
         Args:
-            preference: the `Prefer` header; a sender that shows people its answers waits without one.
+            preferences: the `Prefer` headers; a sender that shows people its answers waits without one.
         """
-        span = _span(source, preference)
+        span = _span(source, preferences)
         if span <= 0 or not runs or self._waiting >= MOST:
             return None
         deadline, pause = monotonic() + span, FIRST_LOOK
@@ -59,11 +61,11 @@ class Replies:
             self._waiting -= 1
 
 
-def _span(source: Source, preference: str) -> float:
+def _span(source: Source, preferences: Sequence[bytes]) -> float:
     """Seconds that a sender waits, as far as its source lets it."""
     if source.is_silent:
         return source.wait
-    asked = PREFERENCE.search(preference)
+    asked = PREFERENCE.search(b",".join(preferences)) if preferences else None
     return min(source.wait, float(asked[1])) if asked else 0.0
 
 

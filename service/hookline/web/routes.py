@@ -7,6 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from hookline.app import App
 from hookline.ingress.intake import Intake
@@ -32,7 +33,24 @@ from hookline.web.sessions import Sessions
 from hookline.web.standing import Standing
 from hookline.web.stream import Feed
 from hookline.web.throttle import Throttle
-from hookline.web.webhooks import Webhooks
+from hookline.web.webhooks import METHODS, PATH, Webhooks
+
+
+class Answering(Starlette):
+    """Answers everything: what is asked of sources by `webhooks`, the rest as starlette does.
+
+    Starlette's layers take as long as to verify a delivery, and to find what it starts.
+    """
+
+    webhooks: Webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path: str = scope.get("path", "")
+        if path.startswith(PATH) and path.count("/") == PATH.count("/") and scope["method"] in METHODS:
+            await self.webhooks(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def application(
@@ -78,9 +96,9 @@ def application(
     endpoints = table(app, settings, database, intake, register, feed, Standing(keyring))
     document = Document(endpoints)
     answered = [each.route(database, inlet, proxies) for each in endpoints]
-    answering = Starlette(
+    answering = Answering(
         routes=[
-            Route("/webhooks/{source}", webhooks, methods=["POST", "OPTIONS"]),
+            Route(f"{PATH}{{source}}", webhooks, methods=METHODS),  # of which there are no others
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
             Route("/callbacks/{ticket}", callbacks.show, methods=["GET"]),
@@ -107,6 +125,7 @@ def application(
         ],
         exception_handlers=problems.HANDLERS,
     )
+    answering.webhooks = webhooks
     answering.state.needs = {each.line: each.role for each in endpoints}  # by which pages know what to show to whom
     answering.state.feed = feed  # whose streams end when the server stops
     answering.router.redirect_slashes = False  # a sender that is redirected gives up, or sends without its body

@@ -14,12 +14,14 @@ from hookline.ingress.parser import Welcoming
 from hookline.ingress.register import Register
 from hookline.ingress.schemes import Headers, Received
 from hookline.ingress.sources import Source
-from hookline.web import answers
+from hookline.web import answers, problems
 from hookline.web.body import Gate, Limits, media_type, read
 from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.replies import Replies
+
+PATH, METHODS = "/webhooks/", ("POST", "OPTIONS")
 
 STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, "pong": 200, "duplicate": 200}
 """The contract with senders: anything from here is durably ours."""
@@ -39,46 +41,51 @@ class Webhooks:
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as an ASGI application: starlette's wrapping of functions costs more than verifying a signature."""
+        """Answer what is asked of a source, whatever becomes of it."""
         request = Request(scope, receive)
-        answer = await (self.welcome(request) if request.method == "OPTIONS" else self.post(request))
+        name = scope["path"].removeprefix(PATH)
+        try:
+            answer = await (self.welcome(name, request) if request.method == "OPTIONS" else self.post(name, request))
+        except Exception as error:  # noqa: BLE001 - each is answered
+            answer = problems.answer(request, error)
         await answer(scope, receive, send)
 
-    async def post(self, request: Request) -> Response:
-        """Take one delivery in, and answer once it is committed."""
-        source = await self._source(request)
+    async def post(self, name: str, request: Request) -> Response:
+        """Take one delivery in for the source called `name`, and answer once it is committed."""
+        source = await self._source(name)
+        headers = Headers(request.scope["headers"])
         try:
             self._check_peer(source, request)
             with source.quota, self._gate.passing() as share:
-                if media_type(request) not in source.parser.content_types:
+                if media_type(headers) not in source.parser.content_types:
                     expected = " or ".join(sorted(source.parser.content_types))
                     raise Problem(Fault.MEDIA_TYPE, f"this source takes {expected}", close=True)
-                body = await read(request, share, self._limits_of(source))
-                source = await self._source(request)  # a secret may have been removed while the body came
-                receipt = await self._intake.receive(source, Received(Headers(request.headers.raw), body))
+                body = await read(request.receive, headers, share, self._limits_of(source))
+                source = await self._source(name)  # a secret may have been removed while the body came
+                receipt = await self._intake.receive(source, Received(headers, body))
         except (Problem, TooOften, Unavailable) as refused:
             metrics.REJECTED.count(source=source.name, reason=f"http_{_status(refused)}")
             raise
         if receipt.answer is not None:
             return answers.json(receipt.answer)
-        outcomes = await self._replies.to(source, request.headers.get("Prefer", ""), receipt.runs)
+        outcomes = await self._replies.to(source, headers.all("Prefer"), receipt.runs)
         if source.is_silent:
             return _shown(outcomes)
         if outcomes is not None:
             return answers.json(_told(receipt) | {"outcomes": outcomes}, 200)
         return answers.json(_told(receipt), STATUS[receipt.status], _where(receipt))
 
-    async def welcome(self, request: Request) -> Response:
-        """Answer a sender that asks whether it may send."""
-        source = await self._source(request)
+    async def welcome(self, name: str, request: Request) -> Response:
+        """Answer a sender that asks whether it may send to the source called `name`."""
+        source = await self._source(name)
         self._check_peer(source, request)
         headers = {"Allow": "POST, OPTIONS"}
         if isinstance(source.parser, Welcoming):
             headers |= source.parser.welcome(Headers(request.headers.raw))
         return Response(status_code=200, headers=headers)
 
-    async def _source(self, request: Request) -> Source:
-        source = await self._register.find(request.path_params["source"])
+    async def _source(self, name: str) -> Source:
+        source = await self._register.find(name)
         if source is None:
             raise Problem(Fault.UNKNOWN_SOURCE, "there is no such source", close=True)
         return source
