@@ -8,7 +8,7 @@ id; what a job does should bear being done twice for the same commit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -18,13 +18,18 @@ from hookline.errors import Unparseable
 from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
+from hookline.outline import Outline
 from hookline.peek import Peek
-from hookline_parsers.payload import at, decoded, fields, form, with_action
+from hookline_parsers.payload import fields, form, outlined, with_action
 
 FORM = "application/x-www-form-urlencoded"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 KEY = re.compile(r"[!-~]{1,200}")
 NOBODY = "0" * 40
+OUTLINE = Outline(
+    "action", "ref", "after", "sha", "number", "deleted", "repository.full_name", "organization.login", "sender.login",
+    "pull_request.number", "pull_request.head.sha", "issue.number", "check_suite.head_sha", "check_run.head_sha",
+)  # fmt: skip
 
 
 class GitHub:
@@ -39,7 +44,7 @@ class GitHub:
         if guid is None or not KEY.fullmatch(guid):
             raise Unparseable("no usable X-GitHub-Delivery header")
         try:
-            type_ = _type(event, _read(delivery))
+            type_ = _type(event, _read(delivery)[1])
         except Unparseable:  # as `parse` says, and its guid is known all the same
             type_ = f"github.{event}"
         return Identity(guid, type_)
@@ -47,12 +52,12 @@ class GitHub:
     def parse(self, delivery: Verified) -> Pong | Iterable[Event]:
         """One event, whose data is the payload as it came; a ping is only answered."""
         event = _event(delivery)
-        body = _read(delivery)
+        body, found = _read(delivery)
         if event == "ping":
             return Pong()
-        told = _fields(body)
+        told = _fields(found)
         key = told.get("repository") or told.get("organization") or ""
-        return [Event.of_json(_type(event, body), body, key=str(key), fields=told)]
+        return [Event.of_json(_type(event, found), body, key=str(key), fields=told)]
 
     def headers_for(self, event: str, delivery: str, body: bytes) -> dict[str, str]:
         """As GitHub sends them."""
@@ -74,37 +79,35 @@ def _event(delivery: Verified) -> str:
     return event
 
 
-def _type(event: str, body: Peek) -> str:
-    return with_action(f"github.{event}", body.get("action"))
+def _type(event: str, found: Mapping[str, Any]) -> str:
+    return with_action(f"github.{event}", found.get("action"))
 
 
-def _read(delivery: Verified) -> Peek:
-    """The payload, read once for each delivery; a form carries it in its one field."""
+def _read(delivery: Verified) -> tuple[Peek, Mapping[str, Any]]:
+    """The payload, and what is at `OUTLINE`, read once for each delivery; a form carries it in its one field."""
     if delivery.read is None:
         media = (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower()
         raw = form(delivery.body).get("payload", b"") if media == FORM else delivery.body
-        delivery.read = decoded(raw)
-    found: Peek = delivery.read
-    return found
+        delivery.read = outlined(raw, OUTLINE)
+    read: tuple[Peek, Mapping[str, Any]] = delivery.read
+    return read
 
 
-def _fields(body: Peek) -> dict[str, Any]:
-    subject = body.get("pull_request") or body.get("issue")
-    check = body.get("check_suite") or body.get("check_run")
-    given, after = body.get("ref"), body.get("after")
+def _fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    at = found.get
+    given, after, number = at("ref"), at("after"), at("number")
     ref = given if isinstance(given, str) else ""
-    number = body.get("number")
     return fields(
-        repository=at(body, "repository", "full_name"),
-        organization=at(body, "organization", "login"),
-        sender=at(body, "sender", "login"),
-        action=body.get("action"),
+        repository=at("repository.full_name"),
+        organization=at("organization.login"),
+        sender=at("sender.login"),
+        action=at("action"),
         ref=ref,
         branch=ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None,
         tag=ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else None,
-        number=at(subject, "number") if number is None else number,
-        sha=at(check, "head_sha") or at(subject, "head", "sha") or after or body.get("sha"),
-        deleted=body.get("deleted") is True or after == NOBODY or None,
+        number=(at("pull_request.number") or at("issue.number")) if number is None else number,
+        sha=at("check_suite.head_sha") or at("check_run.head_sha") or at("pull_request.head.sha") or after or at("sha"),
+        deleted=at("deleted") is True or after == NOBODY or None,
     )
 
 

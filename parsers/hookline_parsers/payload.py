@@ -12,6 +12,7 @@ from hookline.codec import Undecodable
 from hookline.errors import Unparseable
 from hookline.events import Pattern
 from hookline.ingress.schemes import Verified
+from hookline.outline import Outline
 from hookline.peek import Items, Peek, peek
 
 KEY = re.compile(r"[!-~]{1,200}")
@@ -50,6 +51,14 @@ def decoded(raw: bytes) -> Peek:
     """The object that `raw` is; raises `Unparseable`."""
     try:
         return peek(raw)
+    except Undecodable as error:
+        raise Unparseable(f"the payload is not a JSON object: {str(error)[:200]}") from None
+
+
+def outlined(raw: bytes, outline: Outline) -> tuple[Peek, dict[str, Any]]:
+    """The object that `raw` is, and what is at the paths of `outline`; raises `Unparseable`."""
+    try:
+        return outline.read(raw)
     except Undecodable as error:
         raise Unparseable(f"the payload is not a JSON object: {str(error)[:200]}") from None
 

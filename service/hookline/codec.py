@@ -78,7 +78,8 @@ def decode(data: bytes | str | msgspec.Raw) -> Any:
         Undecodable: it is not JSON, or nested too deeply.
         Unsealable: it could not be opened.
     """
-    check_open(data)
+    if type(data) is Unopened:
+        check_open(data)
     try:
         try:
             return msgspec.json.decode(data)

@@ -75,7 +75,7 @@ class Peek(Unread):
     __slots__ = ("_found", "_seen", "_table")
 
     def __init__(self, raw: bytes | msgspec.Raw) -> None:
-        super().__init__(raw)
+        self.raw = raw
         self._table: dict[str, msgspec.Raw] | None = None
         self._found: dict[str, msgspec.Raw] = {}
         self._seen: dict[str, Any] = {}
@@ -88,12 +88,13 @@ class Peek(Unread):
 
     def get(self, name: str, default: Any = None) -> Any:
         """What is at `name`, else `default`."""
+        if name in self._seen:
+            return self._seen[name]
         raw = self._find(name) if self._table is None else self._table.get(name)
         if raw is None:
             return default
-        if name not in self._seen:
-            self._seen[name] = glance(raw)
-        return self._seen[name]
+        found = self._seen[name] = glance(raw)
+        return found
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """All names and what is there."""
@@ -106,15 +107,15 @@ class Peek(Unread):
         return iter(self._all())
 
     def _find(self, name: str) -> msgspec.Raw | None:
-        if name not in self._found:
-            self._found[name] = (
-                _decoded(_only(name), self.raw).value if _PLAIN.fullmatch(name) else self._all().get(name, _NOTHING)
-            )
-        return self._found[name] or None
+        if (found := self._found.get(name)) is None:
+            only = _only(name)
+            found = self._all().get(name, _NOTHING) if only is None else found_by(only, self.raw).value
+            self._found[name] = found
+        return found or None
 
     def _all(self) -> dict[str, msgspec.Raw]:
         if self._table is None:
-            self._table = _decoded(_tables, self.raw)
+            self._table = found_by(_tables, self.raw)
         return self._table
 
 
@@ -129,7 +130,7 @@ class Items(Unread):
 
     def __getitem__(self, index: int) -> Any:
         if 0 <= index < FIRST_ITEMS and self._list is None:
-            first = _decoded(_first(index + 1), self.raw)
+            first = found_by(_first(index + 1), self.raw)
             if not (found := getattr(first, f"at{index}")):
                 raise IndexError(index)
             return glance(found)
@@ -137,7 +138,7 @@ class Items(Unread):
 
     def __iter__(self) -> Iterator[Any]:
         for part in parts_of(self.raw):
-            yield from map(glance, _decoded(_lists, part))
+            yield from map(glance, found_by(_lists, part))
 
     def __len__(self) -> int:
         return len(self._all())
@@ -145,7 +146,7 @@ class Items(Unread):
     def objects(self) -> int:
         """How many items there are, if all are objects, else none."""
         try:
-            return len(_decoded(_objects, self.raw))
+            return len(found_by(_objects, self.raw))
         except Undecodable:
             return 0
 
@@ -159,13 +160,13 @@ class Items(Unread):
         finds = _only_each(name)
         try:
             parts = parts_of(self.raw) if objects > FEW_OBJECTS else (self.raw,)
-            return [glance(each.value) for part in parts for each in _decoded(finds, part) if each.value]
+            return [glance(each.value) for part in parts for each in found_by(finds, part) if each.value]
         except Undecodable:
             return None
 
     def _all(self) -> list[msgspec.Raw]:
         if self._list is None:
-            self._list = _decoded(_lists, self.raw)
+            self._list = found_by(_lists, self.raw)
         return self._list
 
 
@@ -177,7 +178,7 @@ def peek(raw: bytes) -> Peek:
     """
     found = Peek(raw)
     if len(raw) <= LARGE:
-        _check_text(raw)
+        check_text(raw)
         found._all()  # noqa: SLF001 - of this module; to make the table is to check the rest
     elif isinstance(glance(raw), Peek):
         check(raw)
@@ -195,8 +196,8 @@ def check(raw: bytes) -> None:
     for what, most in INTRICATE.items() if len(raw) > LARGE else ():
         if _count(raw, what) > most:
             raise Undecodable(f"not to be read: {len(raw)} bytes with more than {most} {what.decode()}")
-    _check_text(raw)
-    _decoded(_anything, raw)
+    check_text(raw)
+    found_by(_anything, raw)
 
 
 def whole(found: Any) -> Any:
@@ -223,8 +224,8 @@ def _count(raw: bytes | msgspec.Raw, what: bytes) -> int:
     return sum(bytes(view[start : start + codec.PART]).count(what) for start in range(0, len(view), codec.PART))
 
 
-def _check_text(raw: bytes) -> None:
-    """Return if it is UTF-8: msgspec does not look into the text that it passes over."""
+def check_text(raw: bytes) -> None:
+    """Return if it is UTF-8, else raise `Undecodable`: msgspec does not look into the text that it passes over."""
     try:
         for _ in codec.texts(raw):
             pass
@@ -233,9 +234,9 @@ def _check_text(raw: bytes) -> None:
 
 
 @lru_cache(maxsize=256)
-def _only(name: str) -> msgspec.json.Decoder[Any]:
-    """What finds the value at `name` in an object, and passes over everything else."""
-    return msgspec.json.Decoder(_shape(name))
+def _only(name: str) -> msgspec.json.Decoder[Any] | None:
+    """What finds the value at `name` in an object, and passes over everything else; `None` for a strange name."""
+    return msgspec.json.Decoder(_shape(name)) if _PLAIN.fullmatch(name) else None
 
 
 @lru_cache(maxsize=256)
@@ -255,7 +256,8 @@ def _shape(name: str) -> Any:
     return msgspec.defstruct("Only", [("value", msgspec.Raw, _NOTHING)], rename={"value": name}, gc=False)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> Any:
+def found_by(decoder: msgspec.json.Decoder[Any], raw: bytes | msgspec.Raw) -> Any:
+    """What `decoder` finds in `raw`; others have a moment after it, if that is large. Raises `Undecodable`."""
     try:
         return decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

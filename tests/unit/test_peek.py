@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hookline import Event, codec
 from hookline.codec import Undecodable
 from hookline.events import lookup
+from hookline.outline import Outline
 from hookline.peek import INTRICATE, LARGE, Items, Peek, Unread, check, glance, peek, whole
 
 NAMES = st.sampled_from(["a", "b", "c", "é", "with space", 'with "quotes"', ""])
@@ -38,6 +39,26 @@ def test_a_lookup_in_text_finds_what_one_in_builtins_finds(told: dict[str, Any],
     told |= {"padding": PADDING} if large else {}
     event = Event.of_json("x", b" \n" + json.dumps(told).encode())
     assert looked_up(event, path) == looked_up(Event("x", data=told), path)
+
+
+OUTLINE = Outline("a", "b.a", "b.c.é", "c")
+
+
+@given(st.dictionaries(NAMES, VALUES | OBJECTS, max_size=5), st.booleans())
+def test_an_outline_tells_what_is_at_its_paths(told: dict[str, Any], large: bool) -> None:
+    told |= {"padding": PADDING} if large else {}
+    _, found = OUTLINE.read(json.dumps(told).encode())
+    for path in ("a", "b.a", "b.c.é", "c"):
+        value: Any = told
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        assert whole(found.get(path)) == value
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'{"a": 1', b'{"x": "\xff"}', b'{"x": NaN}', b"7", b'{"a": {}} {}'])
+def test_an_outline_is_of_sound_objects_alone(raw: bytes) -> None:
+    with pytest.raises(Undecodable):
+        OUTLINE.read(raw)
 
 
 @given(OBJECTS)
