@@ -95,7 +95,7 @@ class Callbacks:
         asked = await self._asked(run, key)
         headers = Headers(request.headers.raw)
         with self._gate.passing() as share:
-            body = await read(request.receive, headers, share, self._limits)
+            body = await read(request, headers, share, self._limits)
             if media_type(headers) == "application/x-www-form-urlencoded":
                 await complete(self._intake, run, key, Completion(data=msgspec.Raw(_verdict(body))))
                 title = codec.decode(asked["output"] or b"{}").get("page", {}).get("title", key)

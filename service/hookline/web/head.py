@@ -13,6 +13,11 @@ from hookline.web.faults import Fault
 
 MOST_HEADERS, MOST_BYTES = 100, 65_536
 
+WHOLE = "hookline.whole"
+"""The extension of ASGI that a request has whose whole body was there before it was answered."""
+
+_ALL_THERE: dict[str, dict[object, object]] = {WHOLE: {}}
+
 _BODY = problems.response(
     Fault.HEAD_TOO_LARGE, f"at most {MOST_HEADERS} headers, and {MOST_BYTES} bytes of them and the address"
 ).body
@@ -54,7 +59,8 @@ class BoundedHead(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Expect the next head."""
+        """Tell that the body is there, and expect the next head."""
+        self.scope["extensions"] = _ALL_THERE
         self._is_in_head = True
         super().on_message_complete()
 

@@ -60,7 +60,7 @@ class Webhooks:
                 if media_type(headers) not in source.parser.content_types:
                     expected = " or ".join(sorted(source.parser.content_types))
                     raise Problem(Fault.MEDIA_TYPE, f"this source takes {expected}", close=True)
-                body = await read(request.receive, headers, share, self._limits_of(source))
+                body = await read(request, headers, share, self._limits_of(source))
                 source = await self._source(name)  # a secret may have been removed while the body came
                 receipt = await self._intake.receive(source, Received(headers, body))
         except (Problem, TooOften, Unavailable) as refused:
