@@ -12,7 +12,8 @@ BESIDE_RUNS, ALONE = 0.05, 0.5
 more they fall behind."""
 
 SECONDS_PER_SEND, SECONDS_PER_BYTE = 80e-6, 1e-9
-"""What it takes, about, to wake a listener and send it something; and to send a byte."""
+"""What it takes, about, to wake a listener and send it something; and to send a byte. It is not timed: on one loop what
+others do meanwhile would count as well."""
 
 AT_ONCE = 5
 """Listeners that are woken at once, so that nothing else waits long."""
