@@ -7,6 +7,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from statistics import quantiles
 from time import perf_counter, process_time
 
@@ -26,8 +27,20 @@ from hookline.web.server import Server, listen
 
 CLIENTS = 1000
 SAMPLES = 400
+ROUNDS = 3
 
 STARTED: asyncio.Queue[float] = asyncio.Queue()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen in a round: runs a second, milliseconds to a start, and seconds of CPU that a run took."""
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+    also: str
 
 
 @app.job()
@@ -38,29 +51,47 @@ async def tell(ctx: Context, _: None) -> None:
 async def watched(dsn: str) -> list[Measured]:
     """3-step runs per second, and how soon a run starts, while nobody watches and while a thousand clients do.
 
-    The clients are in a process that gives way: on few cores it would else be measured what they take.
+    The best of several rounds, in turns. The clients are in a process that gives way: on few cores it would else be
+    measured what they take.
     """
     settings = load(log_level="error")
+    gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # as a process of hookline has it
+    seen: dict[int, list[Watched]] = {0: [], CLIENTS: []}
+    for number in range(ROUNDS):
+        for clients in seen:
+            async with fresh(dsn, f"bench_streams_{clients}_{number}") as own, Database(own) as database:
+                seen[clients].append(await _watched(settings, database, clients))
     found: list[Measured] = []
-    alone = (0.0, 0.0, 0.0)
-    for clients in (0, CLIENTS):
-        async with fresh(dsn, f"bench_streams_{clients}") as own, Database(own) as database:
-            async with _serving(settings, database, clients) as watching:
-                before = _memory()
-                cpu = process_time()
-                rate = await _drain(settings, database)
-                cpu = process_time() - cpu
-                latency = await _latency(settings, database)
-                also = f"{cpu / RUNS * 1e6:.0f} us CPU a run, peak {_memory():.0f} MB, {before:.0f} MB before"
-            also += f"; {await watching}" if clients else ""
-        found.append(Measured(f"3-step runs, {clients} watch", rate, "/s", "as alone", alone[0] or None, also))
-        for name, figure, before in zip(("p50", "p99"), latency, alone[1:], strict=True):
-            found.append(
-                Measured(f"enqueue to start, {clients} watch, {name}", figure, "ms", "as alone", before or None)
-            )
-        alone = (rate, *latency)
+    alone = [_best(seen[0], figure) for figure in ("rate", "p50", "p99")]
+    for clients, rounds in seen.items():
+        floors = alone if clients else [None] * 3
+        cpu = min(each.cpu for each in rounds)
+        also = f"{cpu * 1e6:.0f} us CPU a run, {'; '.join(each.also for each in rounds)}"
+        rate, p50, p99 = (_best(rounds, figure) for figure in ("rate", "p50", "p99"))
+        found += [
+            Measured(f"3-step runs, {clients} watch", rate, "/s", "as alone", floors[0], also),
+            Measured(f"enqueue to start, {clients} watch, p50", p50, "ms", "as alone", floors[1]),
+            Measured(f"enqueue to start, {clients} watch, p99", p99, "ms", "as alone", floors[2]),
+        ]
     return found
+
+
+def _best(rounds: list[Watched], figure: str) -> float:
+    """Of several rounds: on a machine that others use, too, the others are rather in the worse ones."""
+    figures = [float(getattr(each, figure)) for each in rounds]
+    return max(figures) if figure == "rate" else min(figures)
+
+
+async def _watched(settings: Settings, database: Database, clients: int) -> Watched:
+    async with _serving(settings, database, clients) as watching:
+        before = _memory()
+        cpu = process_time()
+        rate = await _drain(settings, database)
+        cpu = (process_time() - cpu) / RUNS
+        p50, p99 = await _latency(settings, database)
+        also = f"{before:.0f} to {_memory():.0f} MB"
+    return Watched(rate, p50, p99, cpu, f"{also}, {await watching}" if clients else also)
 
 
 async def _latency(settings: Settings, database: Database) -> tuple[float, float]:
@@ -106,7 +137,7 @@ async def _serving(settings: Settings, database: Database, clients: int) -> Asyn
     listening = listen("127.0.0.1", 0)
     answering = application(
         app, settings, database, Intake(app, database, timeout=10), Register(app, database, settings),
-        schema=migrate.known(), slack=None, local=True,
+        schema=migrate.known(), slack=lambda: 1.0, local=True,
     )  # fmt: skip
     server = Server(answering, listening, drain=5)
     serving = asyncio.create_task(server.run())

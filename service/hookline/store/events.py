@@ -53,20 +53,23 @@ async def retire(connection: Connection, kept: float) -> bool:
 
 # Read in order
 
+MOST_FOLLOWING = 1000
+"""Events that are told at once: more make each cheaper to send, and hold up the process that reads them for longer."""
+
 FOLLOWING = f"select {_EVENT} from hookline.run_events where seq > $1 order by seq limit $2"  # noqa: S608 - a constant
 
 
-async def following(connection: Connection, after: int, most: int) -> list[asyncpg.Record]:
-    """The next events behind `after`, up to `most`, before none of which another will ever come.
+async def following(connection: Connection, after: int) -> list[asyncpg.Record]:
+    """The next events behind `after`, before none of which another will ever come.
 
     Raises:
         Lost: the next ones are not kept any more.
     """
-    rows = await connection.fetch(FOLLOWING, after, most)
+    rows = await connection.fetch(FOLLOWING, after, MOST_FOLLOWING)
     if not rows or rows[0]["seq"] == after + 1:
         return [row for number, row in enumerate(rows, after + 1) if row["seq"] == number]
     await _written(connection)
-    again = await connection.fetch(FOLLOWING, after, most)
+    again = await connection.fetch(FOLLOWING, after, MOST_FOLLOWING)
     if not await is_kept(connection, after):
         raise Lost
     return [row for row in again if row["seq"] <= rows[-1]["seq"]]
@@ -122,8 +125,8 @@ select {_EVENT}, output as data from hookline.run_events
 """  # noqa: S608 - a constant
 
 PAGE, PAGE_OF_RUN, SPAN = 500, 50, 2000
-"""Events that are read at once, of many runs, and of one, with what it published; and numbers that are looked through
-for them."""
+"""Events that are read again at once, of many runs, and of one, with what it published; and numbers that are looked
+through for them."""
 
 
 async def past(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 from uuid import UUID
@@ -47,14 +47,34 @@ class Told(Struct, frozen=True):
     veiled: bytes
 
 
+class Portion(Struct, frozen=True):
+    """What has come of what somebody wants, and how it is sent: joined once for all who want the same.
+
+    Args:
+        upto: the number up to which that is all.
+        pieces: what is sent, each at once; a sign of life if nothing has come.
+        size: bytes of what has come.
+    """
+
+    told: Sequence[Told]
+    upto: int
+    pieces: Sequence[bytes]
+    size: int
+
+
 class Filter(Struct, frozen=True):
-    """Which events somebody wants: of these kinds, and with what else is given."""
+    """Which events somebody wants: of these kinds, and with what else is given.
+
+    Args:
+        sees: whether it is somebody who may see what rests encrypted.
+    """
 
     kinds: frozenset[str]
     run: UUID | None = None
     job: str | None = None
     scope: str | None = None
     state: str | None = None
+    sees: bool = False
 
     @property
     def asks_of_runs(self) -> bool:
@@ -69,7 +89,26 @@ class Filter(Struct, frozen=True):
                 return name, value
         return None
 
-    def fits(self, told: Told) -> bool:
+    def portion(self, come: Iterable[Told], upto: int) -> Portion:
+        """What is wanted of that which has come, which is all up to the number `upto`."""
+        fitting = [each for each in come if self._fits(each)]
+        if not fitting:
+            return Portion((), upto, (beat(upto),), 0)
+        pieces: list[bytes] = []
+        gathered: list[bytes] = []
+        size = total = 0
+        for each in fitting:
+            gathered.append(each.frame if self.sees else each.veiled)
+            size += len(gathered[-1])
+            if size >= PIECE:
+                pieces.append(b"".join(gathered))
+                total += size
+                gathered, size = [], 0
+        if gathered:
+            pieces.append(b"".join(gathered))
+        return Portion(fitting, upto, pieces, total + size)
+
+    def _fits(self, told: Told) -> bool:
         """Whether this is wanted. What is asked of runs, no delivery has."""
         return (
             told.kind in self.kinds
@@ -117,26 +156,6 @@ def opening(position: int) -> bytes:
 def beat(position: int) -> bytes:
     """A sign of life, and of how far the client has been told everything; it dispatches nothing."""
     return b": beat\nid: %d\n\n" % position
-
-
-def pieces(come: Sequence[Told], reached: int, *, sees: bool) -> Iterator[bytes]:
-    """What has come, which is all up to the number `reached`, in pieces that are sent at once; else a sign of life.
-
-    Args:
-        sees: whether to somebody who may see what rests encrypted.
-    """
-    if not come:
-        yield beat(reached)
-    piece: list[bytes] = []
-    size = 0
-    for each in come:
-        piece.append(each.frame if sees else each.veiled)
-        size += len(piece[-1])
-        if size >= PIECE:
-            yield b"".join(piece)
-            piece, size = [], 0
-    if piece:
-        yield b"".join(piece)
 
 
 class EventStream(StreamingResponse):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 
 from hookline import metrics
-from hookline.web.frames import Told
+from hookline.web.frames import Filter, Portion
 
 BEAT = 15.0
 """Seconds of silence after which a client is given a sign of life."""
@@ -23,22 +22,24 @@ class Listener:
         after: the number up to which it has been told already.
     """
 
-    def __init__(self, after: int) -> None:
-        self.after = after
+    def __init__(self, wanted: Filter, after: int) -> None:
         self.is_over = False
-        self._waiting: list[Told] = []
+        self._wanted = wanted
+        self._after = after
+        self._waiting: list[Portion] = []
         self._behind = 0
         self._woken = asyncio.Event()
 
-    def give(self, fitting: Sequence[Told], size: int, upto: int) -> bool:
-        """Have it sent these, `size` bytes, which are all up to `upto`; whether there is something to send."""
+    def give(self, portion: Portion) -> bool:
+        """Have it sent this; whether there is something to send."""
         if self.is_over:
             return False
-        if fitting and fitting[0].seq <= self.after:  # it knows them from a snapshot
-            fitting = [each for each in fitting if each.seq > self.after]
-        self.after = max(self.after, upto)
-        self._waiting.extend(fitting)
-        self._behind += size
+        if portion.told and portion.told[0].seq <= self._after:  # it knows them from a snapshot
+            portion = self._wanted.portion([each for each in portion.told if each.seq > self._after], portion.upto)
+        self._after = max(self._after, portion.upto)
+        if portion.told:
+            self._waiting.append(portion)
+            self._behind += portion.size
         if self._behind > MOST_BEHIND:
             metrics.STREAMS_DROPPED.count()
             self.end()
@@ -54,12 +55,13 @@ class Listener:
         self._waiting = []
         self._woken.set()
 
-    async def take(self) -> list[Told]:
-        """What is to be sent, as soon as there is anything; nothing when it is over, or after a while of silence."""
+    async def take(self) -> list[Portion]:
+        """What is to be sent, as soon as there is anything: a sign of life after a while of silence, and nothing when
+        it is over."""
         if not self._waiting and not self.is_over:
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):
                     await self._woken.wait()
         self._woken.clear()
         taken, self._waiting, self._behind = self._waiting, [], 0
-        return taken
+        return [] if self.is_over else taken or [self._wanted.portion((), self._after)]

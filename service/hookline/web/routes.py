@@ -27,6 +27,7 @@ from hookline.web.login import Door
 from hookline.web.oidc.configured import configured
 from hookline.web.oidc.entrance import Entrance
 from hookline.web.openapi import Document
+from hookline.web.pace import ALONE, BESIDE_RUNS, Pace
 from hookline.web.peer import Proxies
 from hookline.web.replies import Replies
 from hookline.web.sessions import Sessions
@@ -92,7 +93,7 @@ def application(
     throttle = Throttle()
     door = Door(keyring, sessions, inlet, proxies, throttle)
     entrance = None if oidc is None else Entrance(oidc, database, sessions, proxies, throttle)
-    feed = Feed(database, settings.max_streams)
+    feed = Feed(database, settings.max_streams, Pace(ALONE if slack is None else BESIDE_RUNS))
     endpoints = table(app, settings, database, intake, register, feed, Standing(keyring))
     document = Document(endpoints)
     answered = [each.route(database, inlet, proxies) for each in endpoints]

@@ -16,20 +16,15 @@ from hookline.errors import Unavailable
 from hookline.store import events
 from hookline.store.database import AWAY, Connection, Database
 from hookline.store.signals import CHANNEL
-from hookline.web.frames import Filter, Told, told
+from hookline.web.frames import Filter, Portion, Told, told
 from hookline.web.listener import Listener
+from hookline.web.pace import Pace
 
 FIRST_LOOK, LAST_LOOK = 0.02, 0.25
 """Seconds between two looks for events, while there are some, and at last."""
 
-SHARE = 0.05
-"""The part of this process's time that streams may take; when they would take more they fall behind, lest runs do."""
-
-SECONDS_PER_SEND, SECONDS_PER_BYTE, SECONDS_PER_ROW = 80e-6, 4e-9, 10e-6
-"""What it takes, about, to wake a listener and send it something; to send a byte; and to read an event again."""
-
-AT_ONCE = 5
-"""Listeners that are woken at once, so that nothing else waits long."""
+SECONDS_PER_ROW = 10e-6
+"""What it takes, about, to read an event again."""
 
 
 class Feed:
@@ -37,11 +32,13 @@ class Feed:
 
     Args:
         most: listeners at once, at most.
+        pace: at which they are told.
     """
 
-    def __init__(self, database: Database, most: int) -> None:
+    def __init__(self, database: Database, most: int, pace: Pace) -> None:
         self._database = database
         self._most = most
+        self._pace = pace
         self._present = 0
         self._closed = False
         self._listeners: defaultdict[Filter, set[Listener]] = defaultdict(set)
@@ -93,7 +90,7 @@ class Feed:
     @contextmanager
     def listening(self, wanted: Filter, after: int) -> Iterator[Listener]:
         """A listener to what is wanted behind the number `after`, which is not below the feed's position."""
-        listener = Listener(after)
+        listener = Listener(wanted, after)
         listener.is_over = self._closed
         self._listeners[wanted].add(listener)
         try:
@@ -109,8 +106,8 @@ class Feed:
         async with self._turn, self._database.session() as connection:
             yield connection
 
-    async def past(self, wanted: Filter, after: int) -> tuple[list[Told], int]:
-        """Some of what is wanted behind `after`, and the number up to which that is all.
+    async def past(self, wanted: Filter, after: int) -> Portion:
+        """Some of what is wanted behind `after`.
 
         Raises:
             Lost: it is not kept any more.
@@ -122,8 +119,8 @@ class Feed:
                     connection, after, self.position,
                     run=wanted.run, job=wanted.job, scope=wanted.scope, state=wanted.state,
                 )  # fmt: skip
-            await asyncio.sleep(len(rows) * SECONDS_PER_ROW / SHARE)
-        return [each for each in (self._told(row, row["data"]) for row in rows) if wanted.fits(each)], reached
+            await self._pace.rest(len(rows) * SECONDS_PER_ROW)
+        return wanted.portion([self._told(row, row["data"]) for row in rows], reached)
 
     def _told(self, row: asyncpg.Record, data: bytes | None) -> Told:
         payloads = self._database.payloads
@@ -180,12 +177,13 @@ class Feed:
         pause = FIRST_LOOK
         while True:
             self._hint.clear()
-            rows = await events.following(connection, self._position, events.PAGE)
+            rows = await events.following(connection, self._position)
             if rows:
                 data = await self._published(connection, rows)
                 self._position = rows[-1]["seq"]
                 metrics.STREAMS_LAG.set(round(max(0.0, time.time() - rows[-1]["at"].timestamp()), 3))
-                await self._wake(self._give([self._told(row, data.get((row["run_id"], row["key"]))) for row in rows]))
+                come = [self._told(row, data.get((row["run_id"], row["key"]))) for row in rows]
+                await self._pace.wake(self._give(come))
                 pause = FIRST_LOOK
             await asyncio.sleep(FIRST_LOOK)  # what happens meanwhile is read at once
             if not rows:
@@ -216,16 +214,6 @@ class Feed:
         given: list[tuple[Listener, int]] = []
         for wanted, listeners in self._listeners.items():
             candidates = come if wanted.anchor is None else by_anchor.get(wanted.anchor, ())
-            fitting = [each for each in candidates if wanted.fits(each)]
-            size = sum(len(each.frame) for each in fitting)
-            given += [(each, size) for each in listeners if each.give(fitting, size, come[-1].seq)]
+            portion = wanted.portion(candidates, come[-1].seq)
+            given += [(each, portion.size) for each in listeners if each.give(portion)]
         return given
-
-    async def _wake(self, given: Sequence[tuple[Listener, int]]) -> None:
-        """Wake them few by few, at a pace that leaves the time to others."""
-        for first in range(0, len(given), AT_ONCE):
-            few = given[first : first + AT_ONCE]
-            for listener, _ in few:
-                listener.wake()
-            takes = sum(SECONDS_PER_SEND + size * SECONDS_PER_BYTE for _, size in few)
-            await asyncio.sleep(takes / SHARE)

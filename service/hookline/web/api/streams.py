@@ -22,7 +22,7 @@ from hookline.web.api import parameters
 from hookline.web.api.parameters import Text
 from hookline.web.api.shapes import State
 from hookline.web.faults import Fault
-from hookline.web.frames import EventStream, Filter, Told
+from hookline.web.frames import EventStream, Filter, Portion
 from hookline.web.problems import Problem
 from hookline.web.standing import Standing
 from hookline.web.stream import Feed
@@ -97,8 +97,8 @@ class Streams:
                     at, content = await self._snapshot(wanted)
                     yield frames.event("snapshot", content, at)
                 async with aclosing(self._told(wanted, by, at)) as each:
-                    async for told, reached in each:
-                        for piece in frames.pieces(told, reached, sees=False):
+                    async for portion in each:
+                        for piece in portion.pieces:
                             yield piece
 
     async def _one(
@@ -118,28 +118,27 @@ class Streams:
                 yield _end(run, found["state"])
                 return
             with suppress(Unavailable, events.Lost):
-                async with aclosing(self._told(Filter(OF_RUN, run), by, at)) as each:
-                    async for told, reached in each:
-                        for piece in frames.pieces(told, reached, sees=is_seeing):
+                async with aclosing(self._told(Filter(OF_RUN, run, sees=is_seeing), by, at)) as each:
+                    async for portion in each:
+                        for piece in portion.pieces:
                             yield piece
-                        if told and told[-1].state in TERMINAL:
-                            yield _end(run, told[-1].state)
+                        if portion.told and portion.told[-1].state in TERMINAL:
+                            yield _end(run, portion.told[-1].state)
                             return
 
-    async def _told(self, wanted: Filter, by: Credential | None, after: int) -> AsyncGenerator[tuple[list[Told], int]]:
-        """All that is wanted behind `after`, and up to which number; nothing now and then, as a sign of life.
+    async def _told(self, wanted: Filter, by: Credential | None, after: int) -> AsyncGenerator[Portion]:
+        """All that is wanted behind `after`; nothing now and then, as a sign of life.
 
         It ends when the credential does that it was asked for `by`.
         """
         while after < self._feed.position:
-            told, after = await self._feed.past(wanted, after)
-            yield told, after
+            portion = await self._feed.past(wanted, after)
+            after = portion.upto
+            yield portion
         with self._feed.listening(wanted, after) as listener, self._standing.held(by, listener):
-            while True:
-                told = await listener.take()
-                if listener.is_over:  # then it may not have been given all up to where it stands
-                    return
-                yield told, listener.after
+            while portions := await listener.take():
+                for portion in portions:
+                    yield portion
 
     async def _snapshot(self, wanted: Filter) -> tuple[int, dict[str, Any]]:
         """The newest of what is wanted, as the lists of the API tell it, and the number up to which it knows all."""

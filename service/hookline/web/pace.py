@@ -1,0 +1,38 @@
+"""The pace: how fast those who listen are told, so that runs and requests do not wait for those who watch them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from hookline.web.listener import Listener
+
+BESIDE_RUNS, ALONE = 0.05, 0.5
+"""The part of a process's time that streams may take where runs are executed, and where none are; when they would take
+more they fall behind."""
+
+SECONDS_PER_SEND, SECONDS_PER_BYTE = 80e-6, 1e-9
+"""What it takes, about, to wake a listener and send it something; and to send a byte. It is not timed: on one loop what
+others do meanwhile would count as well."""
+
+AT_ONCE = 5
+"""Listeners that are woken at once, so that nothing else waits long."""
+
+
+class Pace:
+    """Takes no more than a `share` of this process's time."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    async def wake(self, given: Sequence[tuple[Listener, int]]) -> None:
+        """Wake listeners, each of which is to be sent so many bytes, few by few."""
+        for first in range(0, len(given), AT_ONCE):
+            few = given[first : first + AT_ONCE]
+            for listener, _ in few:
+                listener.wake()
+            await self.rest(sum(SECONDS_PER_SEND + size * SECONDS_PER_BYTE for _, size in few))
+
+    async def rest(self, took: float) -> None:
+        """Leave the others their time for `took` seconds of work."""
+        await asyncio.sleep(took / self._share)

@@ -1,0 +1,94 @@
+"""The pace at which those who listen are told: together they take a part of the time, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hookline.web import pace
+from hookline.web.frames import Filter, Told
+from hookline.web.listener import Listener
+from hookline.web.pace import Pace
+
+ALL = Filter(frozenset({"run", "data"}))
+
+
+def told(seq: int, size: int = 100, *, secret: bool = False) -> Told:
+    frame = b"%d " % seq + b"x" * size
+    kind = "data" if secret else "run"
+    return Told(seq, kind, None, "build", None, "queued", frame, b"withheld" if secret else frame)
+
+
+def listening(many: int) -> list[Listener]:
+    return [Listener(ALL, 0) for _ in range(many)]
+
+
+async def test_streams_take_their_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rested: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rested.append(seconds)
+
+    monkeypatch.setattr(pace.asyncio, "sleep", rest)
+    work = 1000 * (pace.SECONDS_PER_SEND + 100_000 * pace.SECONDS_PER_BYTE)
+    for share in (0.05, 0.5):
+        rested.clear()
+        await Pace(share).wake([(each, 100_000) for each in listening(1000)])
+        assert share * sum(rested) == pytest.approx(work)
+        assert len(rested) == 1000 / pace.AT_ONCE, "few by few"
+
+
+async def test_those_who_want_the_same_are_sent_the_same_bytes() -> None:
+    one, other = listening(2)
+    portion = ALL.portion([told(1), told(2)], 2)
+    assert one.give(portion)
+    assert other.give(portion)
+    (mine,), (its,) = await one.take(), await other.take()
+    assert mine.pieces[0] is its.pieces[0]
+
+
+async def test_who_knows_some_of_it_is_sent_the_rest() -> None:
+    knowing = Listener(ALL, 1)
+    knowing.give(ALL.portion([told(1), told(2)], 2))
+    assert [each.pieces for each in await knowing.take()] == [[told(2).frame]]
+
+
+async def test_who_knows_all_of_it_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hookline.web.listener.BEAT", 0)
+    knowing = Listener(ALL, 9)
+    assert not knowing.give(ALL.portion([told(1), told(2)], 2))
+    (sign,) = await knowing.take()
+    assert sign.upto == 9
+    assert b"id: 9" in sign.pieces[0]
+
+
+async def test_what_was_not_taken_yet_comes_before_what_comes_later() -> None:
+    (slow,) = listening(1)
+    for seq in range(1, 4):
+        slow.give(ALL.portion([told(seq)], seq))
+    assert [each.upto for each in await slow.take()] == [1, 2, 3]
+
+
+async def test_who_is_over_is_sent_nothing_more() -> None:
+    (late,) = listening(1)
+    late.give(ALL.portion([told(1)], 1))
+    late.end()
+    assert not late.give(ALL.portion([told(2)], 2))
+    async with asyncio.timeout(1):
+        assert await late.take() == []
+
+
+def test_a_portion_is_sent_in_pieces_and_nothing_of_it_is_missing() -> None:
+    come = [told(seq, 1000) for seq in range(1, 101)]
+    portion = ALL.portion(come, 100)
+    assert b"".join(portion.pieces) == b"".join(each.frame for each in come)
+    assert portion.size == sum(map(len, portion.pieces))
+    assert len(portion.pieces) > 1
+
+
+def test_who_may_not_see_a_secret_is_not_sent_it() -> None:
+    seeing = Filter(ALL.kinds, sees=True)
+    come = [told(1, secret=True)]
+    assert ALL.portion(come, 1).pieces == [b"withheld"]
+    assert seeing.portion(come, 1).pieces == [come[0].frame]
