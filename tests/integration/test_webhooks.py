@@ -329,6 +329,13 @@ async def test_a_trigger_that_does_not_fit_is_kept_with_the_reason(site: Site, b
     assert reason in answer.json()["reason"]
 
 
+async def test_what_is_wrong_with_a_delivery_is_told_without_what_no_text_holds(site: Site) -> None:
+    body = {"job": "needs_number", "input": {"a\0b": "no number"}}
+    answer = await site.client.post("/webhooks/generic", json=body, headers={"Authorization": f"Bearer {SECRET}"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "quarantined")
+    assert "a\N{REPLACEMENT CHARACTER}b" in answer.json()["reason"]
+
+
 async def test_an_unsigned_source_says_so_aloud(dsn: str) -> None:
     unsigned = SourceSettings("github", "github", (), unsigned=True)
     async with on_site(make_app(), dsn, sources=(unsigned,)) as site:

@@ -68,7 +68,7 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
             key=_key_of(verified) if identity is None else identity.key or str(id_),
             type="unknown" if identity is None else identity.type,
             status=status,
-            reason=reason,
+            reason=None if reason is None else reason.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # no text holds one
             secret=verified.secret,
             headers=_kept(verified),
             body=verified.body,
