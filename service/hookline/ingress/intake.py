@@ -17,7 +17,7 @@ from hookline.app import App
 from hookline.errors import Rejected, Unavailable
 from hookline.events import Pong, Trigger
 from hookline.ingress.alarms import Alarms
-from hookline.ingress.examination import examine, remembered
+from hookline.ingress.examination import examine, key_again, remembered
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
@@ -101,7 +101,9 @@ class Intake:
     async def replay(self, source: Source, kept: asyncpg.Record, id_: UUID) -> Receipt:
         """Take a delivery that is kept in again, through today's parser and jobs.
 
-        A quarantined one becomes what it should have been; of another a new one is made, which starts new runs.
+        A quarantined one becomes what it should have been, under the key that it should have had, if nothing could
+        identify it; what came under that key meanwhile was the same delivery, of which this one is a duplicate. Of
+        another a new one is made, which starts new runs.
 
         Args:
             id_: of the delivery that is made; the same again makes no other.
@@ -111,7 +113,7 @@ class Intake:
         """
         examined, pong = await self.examined(*remembered(source, kept))
         if kept["status"] == "quarantined":
-            again = under(replace(examined, key=kept["key"]), kept["id"])
+            again = under(replace(examined, key=key_again(kept["key"], examined)), kept["id"])
         else:
             again = under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
         return await self._taken_in(source, again, pong)
