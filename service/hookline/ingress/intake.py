@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -232,8 +233,9 @@ def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
 def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
     metrics.ACCEPTED.count(source=source.name, status=receipt.status)
     if receipt.status == "accepted":
-        for run in arrived.runs:
-            metrics.RUNS.count(job=run.job, state="queued" if run.scope is None else "blocked")
+        started = Counter((run.job, "queued" if run.scope is None else "blocked") for run in arrived.runs)
+        for (job, state), count in started.items():
+            metrics.RUNS.count(count, job=job, state=state)
     say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug
     say(
         f"delivery.{receipt.status}",

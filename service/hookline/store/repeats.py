@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -176,7 +177,7 @@ async def _keep_beside(
 
 
 async def _started(connection: Connection, deliveries: Sequence[UUID]) -> dict[UUID, tuple[UUID, ...]]:
-    started: dict[UUID, tuple[UUID, ...]] = {}
+    started: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for row in await connection.fetch(RUNS_OF, deliveries) if deliveries else ():
-        started[row["delivery_id"]] = (*started.get(row["delivery_id"], ()), row["id"])
-    return started
+        started[row["delivery_id"]].append(row["id"])
+    return {delivery: tuple(runs) for delivery, runs in started.items()}
