@@ -24,6 +24,7 @@ from hookline.engine.replica import Replica
 from hookline.engine.steps import Steps
 from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
+from hookline.payloads import Payloads
 from hookline.settings import Settings, load
 from hookline.source_settings import SourceSettings
 from hookline.store import migrate
@@ -81,32 +82,35 @@ class Doomed:
 @asynccontextmanager
 async def working(dsn: str, at: int = 0, by: signal.Signals = signal.SIGKILL) -> AsyncIterator[Doomed]:
     """A replica that dies, or freezes, `by` a signal before its statement number `at`; of 0, never."""
-    async with _process(_work, dsn, at, by, None) as doomed:
+    async with _process(_work, dsn, at, by) as doomed:
         yield doomed
 
 
 @asynccontextmanager
-async def receiving(dsn: str, at: int, by: signal.Signals) -> AsyncIterator[Doomed]:
-    """A process that takes webhooks, and dies, or freezes, `by` a signal at the moment number `at`.
+async def receiving(dsn: str, at: int, by: signal.Signals, **changes: Any) -> AsyncIterator[Doomed]:
+    """A process that takes webhooks and what the API is asked, and dies, or freezes, `by` a signal at moment `at`.
 
-    The moments are those before and after each statement.
+    The moments are those before and after each statement, and behind each part of what is streamed.
+
+    Args:
+        changes: of its settings.
     """
     listening = listen("127.0.0.1", 0)
-    async with _process(_receive, dsn, at, by, listening) as doomed:
+    async with _process(_receive, dsn, at, by, listening, changes) as doomed:
         yield doomed
 
 
 @asynccontextmanager
 async def _process(
-    target: Callable[..., None], dsn: str, at: int, by: signal.Signals, listening: socket.socket | None
+    target: Callable[..., None], dsn: str, at: int, by: signal.Signals, *more: Any
 ) -> AsyncIterator[Doomed]:
     ours, its = forking.Pipe(duplex=False)
     with patch.object(sys.modules["__main__"], "__file__", None):  # else each process would load pytest anew
-        process = forking.Process(target=target, args=(dsn, at, by, its, listening), daemon=True)
+        process = forking.Process(target=target, args=(dsn, at, by, its, *more), daemon=True)
         process.start()
     its.close()
     url = ""
-    if listening is not None:
+    for listening in [each for each in more if isinstance(each, socket.socket)]:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         listening.close()
     doomed = Doomed(process, ours, url)
@@ -117,22 +121,25 @@ async def _process(
         ours.close()
 
 
-def _work(dsn: str, at: int, by: signal.Signals, told: Pipe, _: None) -> None:
+def _work(dsn: str, at: int, by: signal.Signals, told: Pipe) -> None:
     """What a process does that works."""
     _choose(at, by, told, after=False)
     asyncio.run(_replica(dsn, patience=PATIENCE if at else 30.0))
 
 
-def _receive(dsn: str, at: int, by: signal.Signals, told: Pipe, listening: socket.socket) -> None:
+def _receive(
+    dsn: str, at: int, by: signal.Signals, told: Pipe, listening: socket.socket, changes: dict[str, Any]
+) -> None:
     """What a process does that receives."""
     _choose(at, by, told, after=True)
-    asyncio.run(_intake(dsn, listening))
+    asyncio.run(_intake(dsn, listening, changes))
 
 
-async def _intake(dsn: str, listening: socket.socket) -> None:
+async def _intake(dsn: str, listening: socket.socket, changes: dict[str, Any]) -> None:
     sources = (SourceSettings("github", "github", (SecretStr(SECRET),), unsigned=False),)
-    settings = load().model_copy(update={"sources": sources})
-    async with Database(dsn, patience=PATIENCE) as database, asyncio.TaskGroup() as together:
+    settings = load().model_copy(update={"sources": sources} | changes)
+    payloads = Payloads.of(settings)
+    async with Database(dsn, patience=PATIENCE, payloads=payloads) as database, asyncio.TaskGroup() as together:
         intake = Intake(app, database, timeout=10)
         register = Register(app, database, settings)
         answering = application(
@@ -174,7 +181,7 @@ def _choose(at: int, by: signal.Signals, told: Pipe, *, after: bool) -> None:
             told.send_bytes(b"!")
             os.kill(os.getpid(), by)
 
-    execute, _execute = asyncpg.Connection.execute, asyncpg.Connection._execute
+    execute, _execute, _copy_in = (getattr(asyncpg.Connection, name) for name in ("execute", "_execute", "_copy_in"))
 
     async def simple(self: Any, query: str, *args: Any, **how: Any) -> Any:
         if not args:
@@ -191,5 +198,14 @@ def _choose(at: int, by: signal.Signals, told: Pipe, *, after: bool) -> None:
             doom(self, query)
         return answer
 
+    async def copied(self: Any, query: str, source: Any, *args: Any) -> Any:
+        async def parts() -> AsyncIterator[bytes]:
+            async for part in source:
+                yield part
+                doom(self, query)
+
+        return await _copy_in(self, query, parts(), *args)
+
+    asyncpg.Connection._copy_in = copied  # type: ignore[method-assign]
     asyncpg.Connection.execute = simple  # type: ignore[method-assign]
     asyncpg.Connection._execute = extended  # type: ignore[method-assign]

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from tests.benchmarks.shapes import FORM
 from tests.support import PUSH, SECRET, Site, on_site
 
-from hookline import App, Context, Event
+from hookline import App, Context, Event, metrics
 from hookline.peek import INTRICATE, LARGE
 from hookline.source_settings import SourceSettings
 from hookline.store.commit import GroupCommit
@@ -100,7 +100,11 @@ async def test_a_large_form_is_stored_with_its_payload_and_starts_what_a_small_o
     assert (await site.house.read(told["runs"][0]))["output"] == b"20000"
 
 
-async def test_a_large_batch_starts_a_run_for_each_of_its_events(dsn: str) -> None:
+async def test_a_large_batch_starts_a_run_for_each_of_its_events_which_are_counted_at_once(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, int]] = []
+    monkeypatch.setattr(metrics.Metric, "count", lambda metric, n=1, **_: counted.append((metric.name, n)))
     app = App()
 
     @app.job(on=cloudevents.event("sold"))
@@ -114,6 +118,7 @@ async def test_a_large_batch_starts_a_run_for_each_of_its_events(dsn: str) -> No
     async with on_site(app, dsn, sources=(source,)) as site:
         told = (await site.client.post("/webhooks/cloudevents", content=json.dumps(events), headers=headers)).json()
         assert (told["status"], len(told["runs"])) == ("accepted", 1202)
+        assert counted == [("deliveries.accepted", 1), ("runs.changed", 1202)]
         rows = await site.house.watch.connection.fetch(
             "select id::text, event_index, input::text from hookline.runs join hookline.run_data on run_id = id"
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from datetime import timedelta
 from importlib.metadata import EntryPoint
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline import App, Context, Event, Fatal, Retry, loading, step
-from hookline.codec import Typed, Undecodable, decode, encode, uuid7
+from hookline.codec import DRAWN_AT_ONCE, Typed, Undecodable, decode, encode, uuid7
 from hookline.engine import decide
 from hookline.errors import ConfigurationError, InvalidInput, StepFailed, UnknownJob
 from hookline.jobs.step import as_step
@@ -179,6 +182,22 @@ def test_ids_are_in_the_order_of_their_making_and_of_version_seven() -> None:
     assert {each.version for each in ids} == {7}
     assert len(set(ids)) == 100
     assert [each.int >> 80 for each in ids] == sorted(each.int >> 80 for each in ids)
+
+
+def test_whoever_makes_many_ids_seldom_asks_the_kernel_so_that_others_get_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(os, "urandom", lambda size, draw=os.urandom: drawn.append(size) or draw(size))
+    assert len({uuid7() for _ in range(10 * DRAWN_AT_ONCE)}) == 10 * DRAWN_AT_ONCE
+    assert len(drawn) <= 10
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    code = "import os; from hookline.codec import uuid7; uuid7(); os.fork(); os.write(1, uuid7().bytes[6:])"
+    told = subprocess.run([sys.executable, "-c", f"{code}; os._exit(0)"], stdout=subprocess.PIPE, check=True).stdout
+    assert len(told) == 20
+    assert told[:10] != told[10:]
 
 
 def test_an_option_that_there_is_not_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 
 import asyncpg
@@ -22,6 +23,9 @@ from hookline.store.delivery import NewDelivery, Status
 
 CREDENTIALS = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-gitlab-token"})
 """Headers of which a delivery keeps only that they were there."""
+
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
+"""What is the key of a delivery that its parser could not identify."""
 
 NOTHING = bindings.Bound((), ())
 
@@ -92,6 +96,12 @@ def remembered(source: Source, kept: asyncpg.Record) -> tuple[Source, Received]:
     check_open(kept["body"])
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in codec.decode(kept["headers"])]
     return dataclasses.replace(source, scheme=Kept(kept["secret"])), Received(Headers(headers), kept["body"])
+
+
+def key_again(kept: str, examined: NewDelivery) -> str:
+    """The key under which one that is `kept` in quarantine is tried again: its own, once it is known."""
+    is_known = examined.key != str(examined.id)
+    return examined.key if is_known and DIGEST.fullmatch(kept) else kept
 
 
 def _key_of(verified: Verified) -> str:

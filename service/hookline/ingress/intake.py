@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from hookline.app import App
 from hookline.errors import Rejected, Unavailable
 from hookline.events import Pong, Trigger
 from hookline.ingress.alarms import Alarms
-from hookline.ingress.examination import examine, remembered
+from hookline.ingress.examination import examine, key_again, remembered
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
@@ -101,7 +102,9 @@ class Intake:
     async def replay(self, source: Source, kept: asyncpg.Record, id_: UUID) -> Receipt:
         """Take a delivery that is kept in again, through today's parser and jobs.
 
-        A quarantined one becomes what it should have been; of another a new one is made, which starts new runs.
+        A quarantined one becomes what it should have been, under the key that it should have had, if nothing could
+        identify it; what came under that key meanwhile was the same delivery, of which this one is a duplicate. Of
+        another a new one is made, which starts new runs.
 
         Args:
             id_: of the delivery that is made; the same again makes no other.
@@ -111,7 +114,7 @@ class Intake:
         """
         examined, pong = await self.examined(*remembered(source, kept))
         if kept["status"] == "quarantined":
-            again = under(replace(examined, key=kept["key"]), kept["id"])
+            again = under(replace(examined, key=key_again(kept["key"], examined)), kept["id"])
         else:
             again = under(replace(examined, key=f"{kept['key']}#{id_}", replay_of=kept["id"]), id_)
         return await self._taken_in(source, again, pong)
@@ -228,8 +231,9 @@ def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
 def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
     metrics.ACCEPTED.count(source=source.name, status=receipt.status)
     if receipt.status == "accepted":
-        for run in arrived.runs:
-            metrics.RUNS.count(job=run.job, state="queued" if run.scope is None else "blocked")
+        started = Counter((run.job, "queued" if run.scope is None else "blocked") for run in arrived.runs)
+        for (job, state), count in started.items():
+            metrics.RUNS.count(count, job=job, state=state)
     say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug
     say(
         f"delivery.{receipt.status}",

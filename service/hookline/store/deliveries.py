@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -53,9 +54,10 @@ async def store(connection: Connection, new: Sequence[NewDelivery], alarm: Alarm
         parts = (new[:at], new[at : at + 1], new[at + 1 :])
         return [stored for part in parts if part for stored in await store(connection, part, alarm)]
     settled = await (large.store if large.streams(new[0]) else _store_fresh)(connection, new, alarm)
-    if repeated := [each for each in new if each.id not in settled]:
-        async with transaction(connection):
-            settled |= await repeats.store_again(connection, repeated, alarm)
+    while repeated := [each for each in new if each.id not in settled]:
+        with suppress(asyncpg.UniqueViolationError):  # what came meanwhile is there now
+            async with transaction(connection):
+                settled |= await repeats.store_again(connection, repeated, alarm)
     return [settled[each.id] for each in new]
 
 
