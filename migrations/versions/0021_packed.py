@@ -1,7 +1,7 @@
 r"""Packed bodies: those of some size come compressed, and Postgres does not try to compress bodies any more.
 
 A packed body (5) is its SHA-256, its size as it came, and its parts, each behind its size; sizes have four bytes. What
-a page shows of one with several parts comes with the first alone (6). Postgres takes ten times as long to make a body as
+a page shows of one with several parts comes with the first alone (6). Postgres takes ten times as long to make one as
 small.
 """
 

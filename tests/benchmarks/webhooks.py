@@ -8,9 +8,12 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha1
 from itertools import count
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import asyncpg
 import httpx
@@ -28,15 +31,16 @@ from hookline.ingress.schemes import Received
 from hookline.ingress.signatures import as_headers
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
-from hookline.web.server import Server, listen
+from hookline.web.server import listen
 from hookline_parsers import github
 
 ROOT = Path(__file__).parents[2]
 SECRET = b"s3cret"
 CONNECTIONS = 32
-SECONDS = 6.0
-WARM_UP = 2.0
+TURNS, SECONDS, WARM_UP = 6, 1.5, 2.0
 SIZE = 18_000
+
+GUIDS = count()
 
 app = App()
 
@@ -45,37 +49,97 @@ app = App()
 async def on_push(ctx: Context, event: Event) -> None: ...
 
 
-def payload() -> bytes:
-    """A push of 18 KB."""
-    push = (ROOT / "examples" / "payloads" / "push.json").read_bytes().rstrip()
-    filler = b', "filler": "' + b"x" * (SIZE - len(push) - 16) + b'"}'
-    return push[:-1].rstrip() + filler
+def payload(size: int = SIZE) -> bytes:
+    """A push of so many bytes or a little more, whose commits differ as commits do."""
+    push = json.loads((ROOT / "examples" / "payloads" / "push.json").read_bytes())
+    first = push["commits"][0]
+    while len(body := json.dumps(push).encode()) < size:
+        id_ = sha1(body, usedforsecurity=False).hexdigest()
+        push["commits"].append(first | {"id": id_, "tree_id": id_[::-1], "url": first["url"].replace(first["id"], id_)})
+    return body
+
+
+@dataclass
+class Stormed:
+    """What a server has answered with 202, as often as it was its turn.
+
+    Args:
+        seconds: that these took together.
+        cpu: seconds of it that the server took.
+    """
+
+    accepted: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """How many in a second."""
+        return self.accepted / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Microseconds of CPU for each."""
+        return self.cpu / self.accepted * 1e6
 
 
 async def signed_pushes(dsn: str) -> list[Measured]:
-    """Accepted per second; every one counted has its run."""
-    rate, cost, size = await stored_pushes(dsn)
-    async with serving(sys.executable, "-m", "tests.benchmarks.webhooks") as (port, pid):
-        floor, _, bare = await _storm(port, pid)
-    also = f"{cost:.0f} us of CPU each, bare {bare:.0f}; {size:.0f} KB of disk"
-    return [Measured("signed 18 KB webhooks", rate, "/s", "ratio 0.35", floor, also)]
+    """Accepted per second; every one counted has its run. Both servers are up, and have their turns."""
+    async with (
+        fresh(dsn, "bench_webhooks") as own,
+        receiving(own) as ours,
+        serving(sys.executable, "-m", "tests.benchmarks.webhooks") as bare,
+    ):
+        (stored, found), (_, floor) = await in_turns((own, ours), (None, bare))
+    also = f"{found.cost:.0f} us of CPU each, bare {floor.cost:.0f}; {stored:.0f} KB of disk"
+    return [Measured("signed 18 KB webhooks", found.rate, "/s", "ratio 0.35", floor.rate, also)]
 
 
-async def stored_pushes(dsn: str, **more: str) -> tuple[float, float, float]:
-    """Accepted per second, and of each the microseconds of CPU and the KB of disk, with `more` settings."""
-    async with fresh(dsn, "bench_webhooks") as own:
-        async with serving(
-            sys.executable, "-m", "hookline", "serve", "--no-engine",
-            HOOKLINE_DATABASE_URL=own, HOOKLINE_APP="tests.benchmarks.webhooks:app", HOOKLINE_API_TOKENS="t",
-            HOOKLINE_GITHUB_SECRETS=SECRET.decode(), HOOKLINE_LOG_LEVEL="error", **more,
-        ) as (port, pid):  # fmt: skip
-            rate, accepted, cost = await _storm(port, pid)
-        connection = await asyncpg.connect(own)
-        stored = await connection.fetchval("select count(*) from hookline.runs")
-        size = await connection.fetchval("select pg_database_size(current_database())")
-        await connection.close()
-    assert stored >= accepted, f"{accepted} accepted, {stored} stored"
-    return rate, cost, size / stored / 1000
+async def sealed_pushes(dsn: str, **sealing: str) -> Measured:
+    """The same with payloads encrypted as the settings `sealing` say, against those that are not."""
+    async with (
+        fresh(dsn, "bench_sealed") as one,
+        fresh(dsn, "bench_plain") as other,
+        receiving(one, **sealing) as sealed,
+        receiving(other) as plain,
+    ):
+        (more, found), (size, floor) = await in_turns((one, sealed), (other, plain))
+    also = f"{found.cost:.0f} us of CPU each, plain {floor.cost:.0f}; {more:.0f} KB of disk, plain {size:.0f}"
+    return Measured("signed 18 KB webhooks, encrypted", found.rate, "/s", "ratio 0.8", floor.rate, also)
+
+
+@asynccontextmanager
+async def receiving(own: str, **more: str) -> AsyncIterator[tuple[int, int]]:
+    """A replica that only receives."""
+    async with serving(
+        sys.executable, "-m", "hookline", "serve", "--no-engine",
+        HOOKLINE_DATABASE_URL=own, HOOKLINE_APP="tests.benchmarks.webhooks:app", HOOKLINE_API_TOKENS="t",
+        HOOKLINE_GITHUB_SECRETS=SECRET.decode(), HOOKLINE_LOG_LEVEL="error", **more,
+    ) as found:  # fmt: skip
+        yield found
+
+
+async def in_turns(*servers: tuple[str | None, tuple[int, int]]) -> list[tuple[float, Stormed]]:
+    """What each has answered, and the KB of disk that each of these takes in its database, where it has one.
+
+    They take turns, as this machine is slower at one time than at another.
+    """
+    found = [Stormed() for _ in servers]
+    for turn in range(-1, TURNS):
+        for each, (_, (port, pid)) in zip(found, servers, strict=True):
+            await _storm(port, pid, each if turn >= 0 else Stormed(), WARM_UP if turn < 0 else SECONDS)
+    return [(await _disk(own, each), each) for each, (own, _) in zip(found, servers, strict=True)]
+
+
+async def _disk(own: str | None, found: Stormed) -> float:
+    if own is None:
+        return 0.0
+    connection = await asyncpg.connect(own)
+    stored = await connection.fetchval("select count(*) from hookline.runs")
+    size = await connection.fetchval("select pg_database_size(current_database())")
+    await connection.close()
+    assert stored >= found.accepted, f"{found.accepted} accepted, {stored} stored"
+    return float(size / stored / 1000)
 
 
 async def examined_pushes(_: str) -> list[Measured]:
@@ -89,9 +153,7 @@ async def examined_pushes(_: str) -> list[Measured]:
         "checked": github.check_suite(actions="completed"),
     }.items():
         busy.job(name=name, on=pattern, scope="{repository}")(_nothing)
-    push = json.loads((ROOT / "examples" / "payloads" / "push.json").read_bytes())
-    while len(body := json.dumps(push).encode()) < 25_000:
-        push["commits"] = [*push["commits"], push["commits"][0]]
+    body = payload(25_000)
     source = Source("github", github.parser, github.parser.scheme, (SECRET,))
     headers = github.parser.headers_for("push", "guid", body) | github.parser.scheme.sign(SECRET, body, {})
     received = Received(as_headers(headers), body)
@@ -108,7 +170,7 @@ async def examined_pushes(_: str) -> list[Measured]:
 
     each = cost(busy.latest)
     busy.job(name="source", on=github.push(paths=["src/**", "setup.*"]))(_nothing)
-    also = f"{cost(busy.latest):.0f} with a filter on the paths of {len(push['commits'])} commits besides"
+    also = f"{cost(busy.latest):.0f} with a filter on the paths of {len(json.loads(body)['commits'])} commits besides"
     return [Measured(f"a push of {len(body) // 1000} KB examined", each, "us", "under 250", also=also)]
 
 
@@ -138,37 +200,60 @@ async def serving(*command: str, **environment: str) -> AsyncIterator[tuple[int,
         await process.wait()
 
 
-async def _storm(port: int, pid: int) -> tuple[float, int, float]:
-    """Posts over several connections.
-
-    Returns the accepted per second, all that were accepted, and the microseconds of CPU that the server took for each.
-    """
+async def _storm(port: int, pid: int, stormed: Stormed, seconds: float) -> None:
+    """Post over several connections, as much as is answered in so many seconds."""
     server = psutil.Process(pid)
     before = server.cpu_times()
     body = payload()
     headers = github.parser.headers_for("push", "%s", body) | github.parser.scheme.sign(SECRET, body, {})
     head = "POST /webhooks/github HTTP/1.1\r\nHost: bench\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
     template = f"{head}Content-Length: {len(body)}\r\n\r\n"
-    guids, accepted, counted = count(), 0, 0
-    began = perf_counter()
-
-    async def post() -> None:
-        nonlocal accepted, counted
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (now := perf_counter() - began) < WARM_UP + SECONDS:
-            writer.write((template % next(guids)).encode() + body)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-            assert answer.startswith(b"HTTP/1.1 202"), answer
-            accepted += 1
-            counted += now > WARM_UP
-        writer.close()
-
-    await asyncio.gather(*(post() for _ in range(CONNECTIONS)))
+    loop, began = asyncio.get_running_loop(), perf_counter()
+    senders = [_Sender(template, body, began + seconds) for _ in range(CONNECTIONS)]
+    for each in senders:
+        await loop.create_connection(lambda each=each: each, "127.0.0.1", port)  # type: ignore[misc]
+    for each in senders:
+        stormed.accepted += await each.ended
     after = server.cpu_times()
-    spent = after.user + after.system - before.user - before.system
-    return counted / SECONDS, accepted, spent / accepted * 1e6
+    stormed.cpu += after.user + after.system - before.user - before.system
+    stormed.seconds += perf_counter() - began
+
+
+class _Sender(asyncio.Protocol):
+    """Posts one after the other on one connection until a moment; light, as it is on the machine that it measures."""
+
+    def __init__(self, template: str, body: bytes, until: float) -> None:
+        self._template, self._body, self._until = template, body, until
+        self._answer = b""
+        self._accepted = 0
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport: asyncio.Transport = transport
+        self._post()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(exc or ConnectionError("the server has closed the connection"))
+
+    def _post(self) -> None:
+        self._transport.write((self._template % next(GUIDS)).encode() + self._body)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, ended, content = self._answer.partition(b"\r\n\r\n")
+        if not ended or len(content) < int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+            return
+        if not head.startswith(b"HTTP/1.1 202"):
+            self.ended.set_exception(AssertionError(self._answer))
+            return
+        self._answer = b""
+        self._accepted += 1
+        if perf_counter() < self._until:
+            self._post()
+        else:
+            self._transport.close()
+            self.ended.set_result(self._accepted)
 
 
 async def _read(request: Request) -> Response:
@@ -184,5 +269,4 @@ if __name__ == "__main__":
     bare = Starlette(
         routes=[Route("/webhooks/github", _read, methods=["POST"]), Route("/readyz", _ready, methods=["GET"])]
     )
-    server = Server(bare, listen("127.0.0.1", int(os.environ["HOOKLINE_PORT"])), drain=1)
-    uvicorn.Server.run(server, [server._listening])
+    uvicorn.run(bare, port=int(os.environ["HOOKLINE_PORT"]), http="httptools", loop="uvloop", log_level="error")

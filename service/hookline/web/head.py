@@ -5,11 +5,14 @@ uvicorn keeps whatever comes, of headers that never end too.
 
 from __future__ import annotations
 
+import asyncio
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hookline import metrics
 from hookline.web import problems
 from hookline.web.faults import Fault
+from hookline.web.packet import Packet
 
 MOST_HEADERS, MOST_BYTES = 100, 65_536
 
@@ -37,6 +40,10 @@ class BoundedHead(HttpToolsProtocol):
     _chunk = 0
     _before = 0
     """Bytes of the head that came before this chunk."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Answer in whole packets."""
+        super().connection_made(Packet(transport, self.loop))
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; a head that has not ended is given up once it is too large."""
