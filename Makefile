@@ -14,8 +14,8 @@ test: .venv/ready
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest tests/cluster tests/browser
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/integration tests/unit
+	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/browser tests/integration tests/unit
 endif
 
 coverage: .venv/ready

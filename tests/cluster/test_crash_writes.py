@@ -19,6 +19,8 @@ from tests.support import KEY, OTHER_KEY, Site, on_site
 pytestmark = pytest.mark.cluster
 
 BY = pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "freezes"])
+FIRST = {signal.SIGKILL: 1, signal.SIGSTOP: 2}
+"""At which moment; then at every second one, so that each is tried with one fate or the other."""
 
 Ask = Callable[[httpx.AsyncClient], Any]
 
@@ -64,7 +66,7 @@ async def test_a_write_with_a_key_is_done_once_wherever_whoever_does_it_falls(
     dsn: str, path: str, count: int, by: signal.Signals
 ) -> None:
     async with on_site(app, dsn) as heir:
-        for at in itertools.count(1):
+        for at in itertools.count(FIRST[by], 2):
             tag = f"t{at}"
             if path == "runs/retry":
                 await started(heir, tag)
@@ -129,10 +131,11 @@ async def test_payloads_are_resealed_wherever_whoever_does_it_falls(
 ) -> None:
     turned = [{"encryption_keys": tuple(map(SecretStr, given)), "encrypt_payloads": True} for given in TURNED]
     async with on_site(app, dsn, **turned[0]) as one, on_site(app, dsn, **turned[1]) as other:
-        for at in itertools.count(1):
-            heir = (one, other)[at % 2]
+        for at in itertools.count(FIRST[by], 2):
+            turn = at // 2 % 2
+            heir = (one, other)[turn]
             async with (
-                receiving(dsn, at, by, **turned[at % 2]) as doomed,
+                receiving(dsn, at, by, **turned[turn]) as doomed,
                 httpx.AsyncClient(base_url=doomed.url, timeout=20) as client,
             ):
                 asked = await falling(doomed, client, by, resealed)

@@ -39,7 +39,7 @@ class Packet(asyncio.Transport):
 
     def _send(self) -> None:
         gathered, self._gathered, self._size = self._gathered, [], 0
-        if gathered:
+        if gathered and not self._transport.is_closing():
             self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
 
     def close(self) -> None:
