@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import structlog
 from tests.support import at_home
 
 from hookline import App
@@ -65,6 +66,15 @@ async def test_a_replica_whose_connections_went_dead_can_be_stopped(dsn: str) ->
             await house.watch.value("select id from hookline.workers")
             await house.watch.value("select count(*) >= 3 from pg_stat_activity where application_name = 'hookline'")
             swallow()
+
+
+async def test_a_replica_that_cannot_register_can_be_stopped(dsn: str) -> None:
+    nobody = "postgresql://postgres@127.0.0.1:1/nobody?sslmode=disable"
+    async with at_home(App(), dsn) as house, asyncio.timeout(20), Database(nobody) as house.database:
+        with structlog.testing.capture_logs() as told:
+            async with house.replica():
+                while not any(line["event"] == "worker.not_registered" for line in told):
+                    await asyncio.sleep(0.01)  # a log calls nobody
 
 
 async def test_a_process_that_froze_within_a_statement_holds_no_lock_beyond_its_lease(dsn: str) -> None:

@@ -51,13 +51,23 @@ class Replica:
 
     async def run(self) -> None:
         """Register, work, and register anew whenever the worker was declared dead, until `stop`."""
-        while not self._stopping.is_set():
+        while (worker := await self._registered()) is not None:
             try:
-                await self._work_as(await self._register())
+                await self._work_as(worker)
             except* LeaseLost:
                 telemetry.log.warning("worker.declared_dead", next="its runs are dropped; registering anew")
             finally:
                 self._heartbeat = None
+
+    async def _registered(self) -> UUID | None:
+        """A new worker, or `None` if told to stop before there is one; a watchdog removes what is left of it."""
+        async with asyncio.TaskGroup() as together:
+            registering = together.create_task(self._register(), name="register")
+            stopping = together.create_task(self._stopping.wait(), name="stop")
+            await asyncio.wait((registering, stopping), return_when=asyncio.FIRST_COMPLETED)
+            for each in (registering, stopping):
+                each.cancel()
+        return None if registering.cancelled() else registering.result()
 
     async def _register(self) -> UUID:
         worker, name = uuid7(), f"{socket.gethostname()}:{os.getpid()}"
