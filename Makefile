@@ -3,18 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := deploy/constraints.txt
 UV := $(shell command -v uv 2>/dev/null)
+CRASHES := $(wildcard tests/cluster/test_crash_*.py)
+
+# Each of a thousand processes that the tests start would compile everything for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test coverage lint bench storm screenshots clean
 
 demo: .venv/ready
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-# Those that kill processes have the machine to themselves; the others do not mind each other.
+# Those that kill at every moment keep all of the machine busy by themselves; the others do not mind each other.
 test: .venv/ready
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest $(CRASHES)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(filter-out $(CRASHES),$(wildcard tests/cluster/test_*.py))
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/browser tests/integration tests/unit
 endif
 

@@ -1,23 +1,23 @@
-"""Migrate: brings a database to the schema that this version knows, and tells whether it is there."""
+"""Migrate: brings a database to the schema that this version knows, and tells whether it is there.
+
+alembic is imported where it is used: to import it takes as long as all else that a command does.
+"""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
-from sqlalchemy.engine import Connection as SyncConnection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from hookline.errors import ConfigurationError, Unavailable
 from hookline.store.database import AWAY
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.engine import Connection as SyncConnection
 
 _LOCK = 0x686F6F6B  # "hook": one number for all replicas, so that those that start together take turns
 
@@ -26,7 +26,7 @@ CURRENT = "select version_num from hookline.alembic_version"
 
 def known() -> str:
     """The newest revision that this version of hookline brings."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = _revisions().get_current_head()
     if head is None:
         raise ConfigurationError("hookline was installed without its migrations: reinstall it")
     return head
@@ -61,7 +61,7 @@ async def check(dsn: str) -> None:
         return
     if found is None:
         raise ConfigurationError("the database has no hookline schema yet: run `hookline migrate`")
-    revisions = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    revisions = {each.revision for each in _revisions().walk_revisions()}
     if found in revisions:
         raise ConfigurationError(f"the database is at schema {found}, hookline needs {head}: run `hookline migrate`")
     raise ConfigurationError(
@@ -76,6 +76,10 @@ async def migrate(dsn: str) -> str:
     Raises:
         ConfigurationError, Unavailable: as `check`.
     """
+    from sqlalchemy import text
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(dsn, timeout=10)
@@ -110,18 +114,30 @@ def _no_address() -> ConfigurationError:
 
 def sql() -> str:
     """The statements that `migrate` runs on an empty database, for a DBA to read and run."""
+    from alembic import command
+
     buffer = io.StringIO()
     command.upgrade(_config(output_buffer=buffer), "head", sql=True)
     return buffer.getvalue()
 
 
 def _upgrade(connection: SyncConnection) -> None:
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
+def _revisions() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config())
+
+
 def _config(**options: Any) -> Config:
+    from alembic.config import Config
+
     config = Config(**options)
     config.set_main_option("script_location", str(_scripts()))
     config.set_main_option("path_separator", "os")
