@@ -47,6 +47,16 @@ def is_sealed(stored: bytes) -> bool:
     return stored.startswith(_SEALED_BODY)
 
 
+def digests(raw: bytes) -> tuple[bytes, bytes]:
+    """The SHA-256 of a body, and of what it is packed to: by which it is found, however it rests.
+
+    To pack the same differently, which another version of LZ4 may do, is no proof that it is not the same.
+    """
+    whole = hashlib.sha256(raw).digest()
+    small = packed(raw) if len(raw) >= LEAST else None
+    return whole, whole if small is None else hashlib.sha256(small).digest()
+
+
 class Body:
     """Bytes that a sender sent, to be stored.
 
@@ -110,13 +120,13 @@ class Payloads(Struct, frozen=True):
         return value.sealed if type(value) is Unopened else value
 
     def body_at_rest(self, raw: bytes) -> bytes:
-        """A body as it is stored: sealed or packed with its SHA-256, by which it is compared, or else as it came."""
+        """A body as it is stored: sealed with its SHA-256, by which it is compared, or packed, or else as it came."""
         if type(raw) is Unopened:
             return raw.sealed
         if self.sealing:
             return b"".join((_SEALED_BODY, hashlib.sha256(raw).digest(), self.seal.seal(raw, _BODY)))
         if len(raw) >= LEAST and (small := packed(raw)) is not None:
-            return b"".join((_PACKED_BODY, hashlib.sha256(raw).digest(), small))
+            return _PACKED_BODY + small
         return HEAD + bytes([ESCAPED]) + raw if raw.startswith(HEAD) else raw
 
     # Read by what works with them
@@ -148,7 +158,7 @@ class Payloads(Struct, frozen=True):
             case 4:
                 return _LARGE
             case 5 | 6:
-                return unpacked(stored[_DIGEST.stop :])
+                return unpacked(stored[len(HEAD) + 1 :])
             case _:
                 return stored[len(HEAD) + 1 :]
 

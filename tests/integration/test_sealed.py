@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from lz4 import block
 from pydantic import SecretStr
 from tests import everything
 from tests.integration.test_cli import hookline
@@ -21,7 +23,8 @@ from tests.support import KEY, OTHER_KEY, PUSH, Site, Watch, on_site, watching
 from hookline import App, CallbackFailed, Context, Event
 from hookline.codec import Unopened
 from hookline.errors import Hold
-from hookline.payloads import HEAD, MARK
+from hookline.packing import packed
+from hookline.payloads import HEAD, MARK, digests
 from hookline.store.resealing import TABLES
 from hookline.web.access import ROLES, Role
 from hookline_parsers import github
@@ -454,6 +457,19 @@ async def test_what_looks_sealed_and_is_not_comes_back_as_it_was(dsn: str) -> No
         assert (await site.push("g9", strange)).json()["status"] == "duplicate"
 
 
+async def test_what_another_version_has_packed_differently_is_the_same(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sealed(dsn, encrypt_payloads=False) as site:
+        sent = json.dumps({"told": [f"commit {number}" for number in range(500)]}).encode()
+        first, now = (await site.push("g1", sent)).json(), packed(sent)
+        monkeypatch.setattr("hookline.packing.block.compress", partial(block.compress, mode="high_compression"))
+        assert packed(sent) != now
+        again = (await site.push("g1", sent)).json()
+        assert (again["status"], again["delivery"]) == ("duplicate", first["delivery"])
+        assert (await site.push("g1", sent.replace(b"7", b"8"))).json()["status"] == "conflict"
+
+
 @pytest.mark.parametrize("size", [10, 5_000, 700_000])
 @pytest.mark.parametrize("encrypt", [True, False])
 async def test_however_a_body_rests_its_size_its_digest_and_its_beginning_are_known(
@@ -463,9 +479,9 @@ async def test_however_a_body_rests_its_size_its_digest_and_its_beginning_are_kn
         sent = json.dumps({"told": "".join(f"commit {n} by somebody; " for n in range(size))[:size]}).encode()
         delivery = (await site.push("g1", sent)).json()["delivery"]
         row = await site.house.watch.connection.fetchrow(
-            "select hookline.body_size(body) as size, hookline.body_digest(body) = sha256($1) as same,"
+            "select hookline.body_size(body) as size, hookline.body_digest(body) = any($1) as same,"
             " octet_length(body) as rests, hookline.body_excerpt(body, 262144) as excerpt from hookline.deliveries",
-            sent,
+            digests(sent),
         )
         assert (row["size"], row["same"]) == (len(sent), True)
         assert encrypt or size < 1000 or row["rests"] < size * 0.9

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 from msgspec.structs import replace
 
 from hookline import metrics, telemetry
 from hookline.app import App
-from hookline.errors import Rejected, Unavailable
+from hookline.errors import Rejected
 from hookline.events import Pong, Trigger
 from hookline.ingress.alarms import Alarms
 from hookline.ingress.examination import examine, key_again, remembered
+from hookline.ingress.patience import Patience
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
@@ -43,8 +44,7 @@ DISCREET = "why may quote what rests encrypted: rehearse a replay of it, and it 
 Commit = GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """What the sender is told.
 
     Args:
@@ -70,6 +70,7 @@ class Intake:
     def __init__(self, app: App, database: Database, *, timeout: float) -> None:
         self._jobs: Mapping[str, Job] = app.latest
         self._timeout = timeout
+        self._patience = Patience(timeout)
         self._database = database
         self._payloads = database.payloads
         self._write = partial(_write, Alarms(app.latest))
@@ -174,17 +175,8 @@ class Intake:
             return outcome
         is_large = isinstance(item, NewDelivery) and len(item.body) > LARGE
         future = (self._aside if is_large else self._commit).submit(item)
-        giving_up = asyncio.get_running_loop().call_later(self._timeout, _give_up, future)
-        try:
-            return await future
-        finally:
-            giving_up.cancel()
-
-
-def _give_up(future: asyncio.Future[Any]) -> None:
-    """Whoever writes leaves out what nobody waits for any more."""
-    if not future.done():
-        future.set_exception(Unavailable("Postgres did not commit in time"))
+        self._patience.limit(future)
+        return await future
 
 
 async def _write(
@@ -231,7 +223,9 @@ def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
 def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
     metrics.ACCEPTED.count(source=source.name, status=receipt.status)
     if receipt.status == "accepted":
-        started = Counter((run.job, "queued" if run.scope is None else "blocked") for run in arrived.runs)
+        started: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for run in arrived.runs:
+            started[run.job, "queued" if run.scope is None else "blocked"] += 1
         for (job, state), count in started.items():
             metrics.RUNS.count(count, job=job, state=state)
     say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from hookline.errors import Rejected
@@ -100,6 +101,7 @@ class Scheme(Protocol):
         del secret  # most take every one
 
 
+@lru_cache(maxsize=256)
 def fingerprint(secret: bytes) -> str:
     """What tells one active secret from another, and says nothing else of it."""
     return hashlib.sha256(b"hookline secret\0" + secret).hexdigest()[:8]

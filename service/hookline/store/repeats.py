@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from msgspec import Struct
 from msgspec.structs import replace
 
+from hookline.payloads import digests
 from hookline.store import large, runs, waits
 from hookline.store.database import Connection
-from hookline.store.delivery import FETCHED, FRESH, Alarm, NewDelivery, Stored, happened, parameters, starting, under
+from hookline.store.delivery import (
+    FETCHED,
+    FRESH,
+    Alarm,
+    NewDelivery,
+    Status,
+    Stored,
+    happened,
+    parameters,
+    starting,
+    under,
+)  # fmt: skip
 
 KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
 FIRST = f"""
 select wanted.id as wanted, first.id, first.status, first.reason,
-       hookline.body_digest(first.body) = wanted.digest as same,
-       hookline.body_digest(first.body) <> wanted.digest
-       and '{FETCHED}' not in (first.secret, wanted.secret) as conflicting,
+       hookline.body_digest(first.body) in (wanted.digest, wanted.packed) as same,
+       hookline.body_size(first.body) = wanted.size as alike,
+       '{FETCHED}' in (first.secret, wanted.secret) as fetched,
        exists (select from hookline.deliveries as itself
                 where itself.id = wanted.id and itself.id <> first.id and itself.status = 'quarantined') as renamed
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) as wanted (id, source, key, digest, secret)
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::integer[], $7::text[])
+       as wanted (id, source, key, digest, packed, size, secret)
  cross join lateral (
     select * from hookline.deliveries where source = wanted.source and key = wanted.key and conflict_of is null
      union all
@@ -36,11 +49,13 @@ select wanted.id as wanted, first.id, first.status, first.reason,
 
 BESIDE = """
 select wanted.id as wanted, deliveries.id
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as wanted (id, source, key, digest)
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) as wanted (id, source, key, digest, packed)
   join hookline.deliveries on deliveries.source = wanted.source and deliveries.key = wanted.key
-   and hookline.body_digest(deliveries.body) = wanted.digest
+   and hookline.body_digest(deliveries.body) in (wanted.digest, wanted.packed)
  where conflict_of is not null
 """
+
+BODY = "select body from hookline.deliveries where id = $1"
 
 RECONSIDER = """
 with again as (
@@ -79,6 +94,33 @@ select delivery_id, run_id, event_index from hookline.signals where delivery_id 
 """
 
 
+class First(Struct, frozen=True):
+    """What is there under the key, or the id, of one that comes again.
+
+    Args:
+        same: whether its body is.
+        fetched: whether one of both was had from the sender's API, which writes the same thing differently.
+        renamed: whether the other is there as well, in quarantine, under a key that was not its own.
+    """
+
+    id: UUID
+    status: Status
+    reason: str | None
+    same: bool
+    fetched: bool
+    renamed: bool
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether it is tried again, as it is in quarantine."""
+        return self.same and self.status == "quarantined"
+
+    @property
+    def conflicts(self) -> bool:
+        """Whether the sender sent both, and they are not the same."""
+        return not self.same and not self.fetched
+
+
 CONFLICT = "another body came under the same key before"
 
 
@@ -92,42 +134,58 @@ async def store_again(connection: Connection, repeated: Sequence[NewDelivery], a
     Raises:
         UniqueViolationError: the key that one was to take has come in this moment; it is there when all is repeated.
     """
-    secrets = [each.secret for each in repeated]
-    firsts = {row["wanted"]: row for row in await connection.fetch(FIRST, *await _identifying(repeated), secrets)}
-    tried = [each for each in repeated if _is_tried(firsts[each.id])]
-    again = await _reconsider(connection, [under(each, firsts[each.id]["id"]) for each in tried])
+    firsts = await _firsts(connection, repeated)
+    tried = [each for each in repeated if firsts[each.id].is_tried]
+    again = await _reconsider(connection, [under(each, firsts[each.id].id) for each in tried])
     await waits.arrive(connection, happened(list(again.values())))
-    beside = await _keep_beside(connection, [each for each in repeated if firsts[each.id]["conflicting"]], firsts)
+    beside = await _keep_beside(connection, [each for each in repeated if firsts[each.id].conflicts], firsts)
     await runs.create(connection, starting((*again.values(), *beside.values()), alarm))
-    started = await _started(connection, [first["id"] for first in firsts.values()])
+    started = await _started(connection, [first.id for first in firsts.values()])
 
     def outcome(each: NewDelivery) -> Stored | None:
         first = firsts[each.id]
-        if first["conflicting"]:
+        if first.conflicts:
             kept = beside.get(each.id)
             return None if kept is None else Stored(kept.id, "conflict", CONFLICT, kept.id != each.id, ())
-        now = again.get(first["id"])
-        if now is None and _is_tried(first):
+        now = again.get(first.id)
+        if now is None and first.is_tried:
             return None
-        status, reason = (now.status, now.told) if now else (first["status"], first["reason"])
-        return Stored(first["id"], status, reason, first["id"] != each.id, started.get(first["id"], ()))
+        status, reason = (now.status, now.told) if now else (first.status, first.reason)
+        return Stored(first.id, status, reason, first.id != each.id, started.get(first.id, ()))
 
     settled = {each.id: stored for each in repeated if (stored := outcome(each)) is not None}
-    twice = [(id_, stored.id) for id_, stored in settled.items() if firsts[id_]["renamed"] and stored.id != id_]
+    twice = [(id_, stored.id) for id_, stored in settled.items() if firsts[id_].renamed and stored.id != id_]
     if twice:
         await connection.execute(TWICE, *map(list, zip(*twice, strict=True)))
     return settled
 
 
-def _is_tried(first: asyncpg.Record) -> bool:
-    """Whether what was there `first` is tried again, as it is in quarantine."""
-    return bool(first["same"] and first["status"] == "quarantined")
+async def _firsts(connection: Connection, repeated: Sequence[NewDelivery]) -> dict[UUID, First]:
+    """By the id of each of `repeated`, what was there before it."""
+    sizes, secrets = [len(each.body) for each in repeated], [each.secret for each in repeated]
+    bodies = {each.id: each.body for each in repeated}
+
+    async def is_same(row: asyncpg.Record) -> bool:
+        if row["same"] or not row["alike"]:
+            return bool(row["same"])
+        return bool(await connection.fetchval(BODY, row["id"]) == bodies[row["wanted"]])  # it may be packed differently
+
+    rows = await connection.fetch(FIRST, *await _identifying(repeated), sizes, secrets)
+    return {
+        row["wanted"]: First(
+            row["id"], row["status"], row["reason"], await is_same(row), row["fetched"], row["renamed"]
+        )
+        for row in rows
+    }  # fmt: skip
 
 
 async def _identifying(new: Sequence[NewDelivery]) -> tuple[list[Any], ...]:
-    """What is asked of those whose key is there; a digest goes for the body, which may be large."""
-    digests = await asyncio.to_thread(lambda: [hashlib.sha256(each.body).digest() for each in new])
-    return [e.id for e in new], [e.source for e in new], [e.key for e in new], digests
+    """What is asked of those whose key is there; digests go for the body, which may be large."""
+    found = await asyncio.to_thread(lambda: [digests(each.body) for each in new])
+    return (
+        [each.id for each in new], [each.source for each in new], [each.key for each in new],
+        [whole for whole, _ in found], [small for _, small in found],
+    )  # fmt: skip
 
 
 async def _reconsider(connection: Connection, tried: Iterable[NewDelivery]) -> dict[UUID, NewDelivery]:
@@ -156,19 +214,19 @@ async def _reconsider(connection: Connection, tried: Iterable[NewDelivery]) -> d
 
 
 async def _keep_beside(
-    connection: Connection, other: Sequence[NewDelivery], firsts: Mapping[UUID, asyncpg.Record]
+    connection: Connection, other: Sequence[NewDelivery], firsts: Mapping[UUID, First]
 ) -> dict[UUID, NewDelivery]:
     """By the id of each of `other`, what is kept of it: itself, or the same body that is there already."""
     if not other:
         return {}
     kept = [
-        replace(each, status="conflict", reason=CONFLICT, bare=None, conflict_of=firsts[each.id]["id"], runs=())
+        replace(each, status="conflict", reason=CONFLICT, bare=None, conflict_of=firsts[each.id].id, runs=())
         for each in other
     ]
     identifying = await _identifying(other)
     there = {row["wanted"] for row in await connection.fetch(BESIDE, *identifying)}
     for each in [each for each in kept if each.id not in there]:
-        if firsts[each.id]["renamed"]:
+        if firsts[each.id].renamed:
             await _reconsider(connection, [each])
         else:
             await (
