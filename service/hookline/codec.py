@@ -27,6 +27,8 @@ PART = 65_536
 DRAWN_AT_ONCE = 500
 """Of what is random in an id."""
 
+_VERSION_7, _RANDOM = 0x7 << 76 | 0x2 << 62, ~(0xF << 76 | 0x3 << 62)
+
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
 
 
@@ -164,16 +166,15 @@ def digest(data: bytes) -> bytes:
 
 def uuid7() -> UUID:
     """A new time-ordered id: RFC 9562, version 7, 48 bits of milliseconds and 74 random ones."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(_drawn())
-    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | (0x7 << 76) | (0x2 << 62))
+    return UUID(int=(time.time_ns() // 1_000_000) << 80 | _drawn())
 
 
-_DRAWN: list[bytes] = []
+_DRAWN: list[int] = []
 os.register_at_fork(after_in_child=_DRAWN.clear)
 
 
-def _drawn() -> bytes:
-    """Ten random bytes, drawn many at once: a thread that asks the kernel for each in turn lets no other go on.
+def _drawn() -> int:
+    """What of an id is not its time, drawn many at once: a thread that asks the kernel for each lets no other go on.
 
     Whoever waits for the interpreter is woken by each question, finds it taken again, and begins to wait anew.
     """
@@ -182,7 +183,7 @@ def _drawn() -> bytes:
             return _DRAWN.pop()
         except IndexError:
             drawn = os.urandom(10 * DRAWN_AT_ONCE)
-            _DRAWN.extend(drawn[start : start + 10] for start in range(0, len(drawn), 10))
+            _DRAWN.extend(_VERSION_7 | _RANDOM & int.from_bytes(drawn[at : at + 10]) for at in range(0, len(drawn), 10))
 
 
 def named_uuid(run: UUID, name: str) -> UUID:
@@ -192,7 +193,7 @@ def named_uuid(run: UUID, name: str) -> UUID:
 
 def first_uuid7(moment: datetime) -> UUID:
     """The lowest id that `uuid7` makes at `moment`, or at its beginning of time, 1970, if that is later."""
-    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80 | 0x7 << 76 | 0x2 << 62)
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80 | _VERSION_7)
 
 
 def _whole_number(written: str) -> int | str:

@@ -8,13 +8,11 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from lz4 import block
 from pydantic import SecretStr
 from tests import everything
 from tests.integration.test_cli import hookline
@@ -463,7 +461,7 @@ async def test_what_another_version_has_packed_differently_is_the_same(
     async with sealed(dsn, encrypt_payloads=False) as site:
         sent = json.dumps({"told": [f"commit {number}" for number in range(500)]}).encode()
         first, now = (await site.push("g1", sent)).json(), packed(sent)
-        monkeypatch.setattr("hookline.packing.block.compress", partial(block.compress, mode="high_compression"))
+        monkeypatch.setattr("hookline.packing.HASTE", 50)
         assert packed(sent) != now
         again = (await site.push("g1", sent)).json()
         assert (again["status"], again["delivery"]) == ("duplicate", first["delivery"])

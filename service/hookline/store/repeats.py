@@ -26,7 +26,7 @@ from hookline.store.delivery import (
     parameters,
     starting,
     under,
-)  # fmt: skip
+)
 
 KEEP = f"with {FRESH} select id from fresh"  # noqa: S608 - a constant
 
