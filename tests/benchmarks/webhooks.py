@@ -36,7 +36,9 @@ from hookline_parsers import github
 
 ROOT = Path(__file__).parents[2]
 SECRET = b"s3cret"
-CONNECTIONS = 32
+FEW, MANY = 32, 128
+"""Connections over which as much is sent as is answered: by one busy sender, and by a load balancer."""
+
 TURNS, SECONDS, WARM_UP = 6, 1.5, 2.0
 SIZE = 18_000
 
@@ -90,9 +92,16 @@ async def signed_pushes(dsn: str) -> list[Measured]:
         receiving(own) as ours,
         serving(sys.executable, "-m", "tests.benchmarks.webhooks") as bare,
     ):
-        (stored, found), (_, floor) = await in_turns((own, ours), (None, bare))
+        return [
+            _against(await in_turns((own, ours), (None, bare), over=connections), connections, wanted)
+            for connections, wanted in ((FEW, "ratio 0.35"), (MANY, "ratio 0.4"))
+        ]
+
+
+def _against(turns: list[tuple[float, Stormed]], connections: int, wanted: str) -> Measured:
+    (stored, found), (_, floor) = turns
     also = f"{found.cost:.0f} us of CPU each, bare {floor.cost:.0f}; {stored:.0f} KB of disk"
-    return [Measured("signed 18 KB webhooks", found.rate, "/s", "ratio 0.35", floor.rate, also)]
+    return Measured(f"signed 18 KB webhooks over {connections}", found.rate, "/s", wanted, floor.rate, also)
 
 
 async def sealed_pushes(dsn: str, **sealing: str) -> Measured:
@@ -119,15 +128,15 @@ async def receiving(own: str, **more: str) -> AsyncIterator[tuple[int, int]]:
         yield found
 
 
-async def in_turns(*servers: tuple[str | None, tuple[int, int]]) -> list[tuple[float, Stormed]]:
-    """What each has answered, and the KB of disk that each of these takes in its database, where it has one.
+async def in_turns(*servers: tuple[str | None, tuple[int, int]], over: int = FEW) -> list[tuple[float, Stormed]]:
+    """What each has answered `over` so many connections, and the KB of disk that each of these takes, if it stores any.
 
     They take turns, as this machine is slower at one time than at another.
     """
     found = [Stormed() for _ in servers]
     for turn in range(-1, TURNS):
         for each, (_, (port, pid)) in zip(found, servers, strict=True):
-            await _storm(port, pid, each if turn >= 0 else Stormed(), WARM_UP if turn < 0 else SECONDS)
+            await _storm(port, pid, over, *((each, SECONDS) if turn >= 0 else (Stormed(), WARM_UP)))
     return [(await _disk(own, each), each) for each, (own, _) in zip(found, servers, strict=True)]
 
 
@@ -200,7 +209,7 @@ async def serving(*command: str, **environment: str) -> AsyncIterator[tuple[int,
         await process.wait()
 
 
-async def _storm(port: int, pid: int, stormed: Stormed, seconds: float) -> None:
+async def _storm(port: int, pid: int, connections: int, stormed: Stormed, seconds: float) -> None:
     """Post over several connections, as much as is answered in so many seconds."""
     server = psutil.Process(pid)
     before = server.cpu_times()
@@ -209,7 +218,7 @@ async def _storm(port: int, pid: int, stormed: Stormed, seconds: float) -> None:
     head = "POST /webhooks/github HTTP/1.1\r\nHost: bench\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items())
     template = f"{head}Content-Length: {len(body)}\r\n\r\n"
     loop, began = asyncio.get_running_loop(), perf_counter()
-    senders = [_Sender(template, body, began + seconds) for _ in range(CONNECTIONS)]
+    senders = [_Sender(template, body, began + seconds) for _ in range(connections)]
     for each in senders:
         await loop.create_connection(lambda each=each: each, "127.0.0.1", port)  # type: ignore[misc]
     for each in senders:
