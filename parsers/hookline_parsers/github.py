@@ -40,19 +40,18 @@ class GitHub:
 
     def identify(self, delivery: Verified) -> Identity:
         """The key is the guid, which a redelivery repeats; the type is `github.<event>[.<action>]`."""
-        guid, event = delivery.headers.text("X-GitHub-Delivery"), _event(delivery)
+        guid = delivery.headers.text("X-GitHub-Delivery")
         if guid is None or not KEY.fullmatch(guid):
             raise Unparseable("no usable X-GitHub-Delivery header")
         try:
-            type_ = _type(event, _read(delivery)[1])
+            event, _, found = _read(delivery)
         except Unparseable:  # as `parse` says, and its guid is known all the same
-            type_ = f"github.{event}"
-        return Identity(guid, type_)
+            return Identity(guid, f"github.{_event(delivery)}")
+        return Identity(guid, _type(event, found))
 
     def parse(self, delivery: Verified) -> Pong | Iterable[Event]:
         """One event, whose data is the payload as it came; a ping is only answered."""
-        event = _event(delivery)
-        body, found = _read(delivery)
+        event, body, found = _read(delivery)
         if event == "ping":
             return Pong()
         told = _fields(found)
@@ -83,13 +82,14 @@ def _type(event: str, found: Mapping[str, Any]) -> str:
     return with_action(f"github.{event}", found.get("action"))
 
 
-def _read(delivery: Verified) -> tuple[Peek, Mapping[str, Any]]:
-    """The payload, and what is at `OUTLINE`, read once for each delivery; a form carries it in its one field."""
+def _read(delivery: Verified) -> tuple[str, Peek, Mapping[str, Any]]:
+    """The event, the payload, and what is at `OUTLINE`, read once for each delivery; a form has it in a field."""
     if delivery.read is None:
+        event = _event(delivery)
         media = (delivery.headers.text("Content-Type") or "").partition(";")[0].strip().lower()
         raw = form(delivery.body).get("payload", b"") if media == FORM else delivery.body
-        delivery.read = outlined(raw, OUTLINE)
-    read: tuple[Peek, Mapping[str, Any]] = delivery.read
+        delivery.read = (event, *outlined(raw, OUTLINE))
+    read: tuple[str, Peek, Mapping[str, Any]] = delivery.read
     return read
 
 

@@ -34,7 +34,7 @@ class Event:
         '9fceb02'
     """
 
-    __slots__ = ("_data", "_glance", "_raw", "fields", "key", "type")
+    __slots__ = ("_data", "_envelope", "_glance", "_raw", "fields", "key", "type")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Event:
         self._data = data
         self._raw: bytes | None = None
         self._glance: Any = None
+        self._envelope: bytes | None = None
 
     @classmethod
     def of_json(
@@ -93,7 +94,9 @@ class Event:
 
     def envelope(self) -> bytes:
         """All but the data, as JSON: what a run keeps beside its input."""
-        return msgspec.json.encode({"type": self.type, "key": self.key, "fields": self.fields})
+        if self._envelope is None:
+            self._envelope = msgspec.json.encode({"type": self.type, "key": self.key, "fields": self.fields})
+        return self._envelope
 
     def mail(self) -> bytes:
         """The whole of it, as JSON: what a run that is open for it is sent."""

@@ -226,6 +226,8 @@ def _count(raw: bytes | msgspec.Raw, what: bytes) -> int:
 
 def check_text(raw: bytes) -> None:
     """Return if it is UTF-8, else raise `Undecodable`: msgspec does not look into the text that it passes over."""
+    if raw.isascii():
+        return
     try:
         for _ in codec.texts(raw):
             pass

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import asyncpg
 import httpx
@@ -46,8 +47,8 @@ async def with_a_million_runs(dsn: str) -> list[Measured]:
     sessions: set[int] = set()
     speak = databases._speak_bytes
 
-    async def known(connection: Connection) -> None:
-        await speak(connection)
+    async def known(connection: Connection, *how: Any, **more: Any) -> None:
+        await speak(connection, *how, **more)
         sessions.add(connection.get_server_pid())
 
     def by_postgres() -> float:

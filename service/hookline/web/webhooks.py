@@ -45,7 +45,7 @@ class Webhooks:
         request = Request(scope, receive)
         name = scope["path"].removeprefix(PATH)
         try:
-            answer = await (self.welcome(name, request) if request.method == "OPTIONS" else self.post(name, request))
+            answer = await (self.welcome(name, request) if scope["method"] == "OPTIONS" else self.post(name, request))
         except Exception as error:  # noqa: BLE001 - each is answered
             answer = problems.answer(request, error)
         await answer(scope, receive, send)
