@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import signal
 import sys
 from pathlib import Path
@@ -173,3 +174,24 @@ async def test_what_is_done_with_several_is_told_a_line_each(dsn: str) -> None:
         )  # fmt: skip
         assert (await hookline("runs", "show", "nothing", **service))[0] == 1
         assert (await hookline("runs", "cancel", **service))[0] == 2
+
+
+async def test_what_was_answered_to_nobody_is_asked_again_and_done_once(dsn: str) -> None:
+    async with on_site(app(), dsn) as site:
+        heard: list[bytes] = []
+
+        async def lose_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            heard.append(head + await reader.readexactly(int(size[1]) if size else 0))
+            answer = await site.dial(heard[-1])
+            if len(heard) > 1:
+                writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(lose_the_first, "127.0.0.1", 0) as between:
+            url = f"http://127.0.0.1:{between.sockets[0].getsockname()[1]}"
+            status, out, err = await hookline("jobs", "run", "work", "--input", "7", "--json", URL=url)
+        runs = (await site.client.get("/api/runs")).json()["runs"]
+    assert (status, [run["id"] for run in runs], len(heard)) == (0, [json.loads(out)["id"]], 2), err
+    assert heard[0] == heard[1]

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from time import sleep
 from typing import Annotated, Any, Protocol
 
 import httpx
@@ -14,6 +15,7 @@ import typer
 
 from hookline.cli.direct import Direct
 from hookline.client import Refused, told
+from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
 from hookline.settings import load
 
@@ -24,6 +26,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 SILENCE = 40.0
 """Seconds without a sign of life after which a stream is taken for lost."""
+
+LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+"""How a connection ends when the replica behind it does: nobody knows whether it did what it was asked."""
+
+AGAIN = (0.2, 1.0, 3.0)
+"""Seconds after which the same is asked of another."""
 
 DatabaseOption = Annotated[
     bool, typer.Option("--database", help="Ask the database at HOOKLINE_DATABASE_URL, or the embedded one; no service.")
@@ -79,12 +87,23 @@ class Client:
         headers = {} if last is None else {"Last-Event-ID": last}
         return self._http.stream("GET", path, params=_said(query), headers=headers, timeout=SILENCE)
 
-    def _answer(self, method: str, path: str, **how: Any) -> Any:
-        try:
-            response = self._http.request(method, path, **how)
-        except httpx.HTTPError as error:
-            raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
-        return told(self.url, response)
+    def _answer(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **how: Any) -> Any:
+        """What is answered; asked again where the answer was lost, under one key, so that a write is done once."""
+        sent = dict(headers or {}) if method == "GET" else {**(headers or {}), "Idempotency-Key": str(uuid7())}
+        again = iter(AGAIN)
+        while True:
+            try:
+                response = self._http.request(method, path, headers=sent, **how)
+            except httpx.HTTPError as error:
+                pause = next(again, None) if isinstance(error, LOST) else None
+                if pause is None:
+                    raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
+            else:
+                is_under_way = response.status_code == 409 and "Retry-After" in response.headers
+                pause = next(again, None) if is_under_way else None
+                if pause is None:
+                    return told(self.url, response)
+            sleep(pause)
 
 
 def only(rows: list[dict[str, Any]], word: str, noun: str) -> dict[str, Any]:
