@@ -6,7 +6,12 @@ import asyncio
 
 import pytest
 
-from hookline.web import pace
+from hookline import App
+from hookline.ingress.intake import Intake
+from hookline.ingress.register import Register
+from hookline.settings import load
+from hookline.store.database import Database
+from hookline.web import pace, routes
 from hookline.web.frames import Filter, Told
 from hookline.web.listener import Listener
 from hookline.web.pace import Pace
@@ -37,6 +42,21 @@ async def test_streams_take_their_part_of_the_time(monkeypatch: pytest.MonkeyPat
         await Pace(share).wake([(each, 100_000) for each in listening(1000)])
         assert share * sum(rested) == pytest.approx(work)
         assert len(rested) == 1000 / pace.AT_ONCE, "few by few"
+
+
+def test_streams_leave_more_of_the_time_where_runs_are_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = []
+
+    def noted(share: float) -> Pace:
+        shares.append(share)
+        return Pace(share)
+
+    monkeypatch.setattr(routes, "Pace", noted)
+    app, database, settings = App(), Database("postgresql://nowhere"), load()
+    intake, register = Intake(app, database, timeout=1), Register(app, database, settings)
+    for slack in (None, lambda: 1.0):
+        routes.application(app, settings, database, intake, register, schema="", slack=slack, local=True)
+    assert shares == [pace.ALONE, pace.BESIDE_RUNS]
 
 
 async def test_those_who_want_the_same_are_sent_the_same_bytes() -> None:
