@@ -13,6 +13,7 @@ from tests.benchmarks import idle, large, logs, pages, runs, sealed, streams, st
 from tests.benchmarks.measured import Measured
 
 from hookline import embedded, telemetry
+from hookline.cli.process import spare_memory
 from hookline.settings import load
 
 BENCHMARKS = {
@@ -39,6 +40,7 @@ BENCHMARKS = {
 def main(names: list[str]) -> None:
     """Run the benchmarks called `names`, or all of them."""
     telemetry.configure(load(log_level="error"))
+    spare_memory()  # as a process of hookline does
     found: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="hookline-bench-", ignore_cleanup_errors=True) as directory:
         Path(directory).chmod(0o755)

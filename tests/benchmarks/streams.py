@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,8 +54,6 @@ async def watched(dsn: str) -> list[Measured]:
     measured what they take.
     """
     settings = load(log_level="error")
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)  # as a process of hookline has it
     seen: dict[int, list[Watched]] = {0: [], CLIENTS: []}
     for number in range(ROUNDS):
         for clients in seen:

@@ -74,9 +74,7 @@ class Process:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then take nothing new, end what is under way, and return."""
-        gc.freeze()  # what was imported stays
-        gc.set_threshold(20_000, 20, 50)  # requests and runs leave few cycles behind
-        _give_memory_back()
+        spare_memory()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._run())
         metrics.flush()
@@ -149,8 +147,14 @@ async def _known(register: Register) -> list[str]:
         return []
 
 
-def _give_memory_back() -> None:
-    """Have large blocks given back when they are free: glibc else learns from the first to keep as much for good."""
+def spare_memory() -> None:
+    """Have little time spent on what goes in cycles, and large blocks given back when they are free.
+
+    Requests and runs leave few cycles behind: with Python's own thresholds a third of a run's time went into looking
+    for some. glibc learns from the first large block to keep as much for good.
+    """
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(20_000, 20, 50)
     with suppress(OSError, AttributeError):  # where there is another library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1_048_576)
 
