@@ -37,8 +37,8 @@ async def queries(dsn: str) -> list[Measured]:
 
     speak = databases._speak_bytes
 
-    async def counting(connection: Connection) -> None:
-        await speak(connection)
+    async def counting(connection: Connection, *how: Any, **more: Any) -> None:
+        await speak(connection, *how, **more)
         connection.add_query_logger(count)
 
     with pytest.MonkeyPatch.context() as patch:
