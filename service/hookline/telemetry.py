@@ -6,8 +6,7 @@ import json
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType
@@ -36,14 +35,19 @@ _ids: ContextVar[Mapping[str, object]] = ContextVar("hookline_ids", default=Mapp
 _keep: ContextVar[Keep | None] = ContextVar("hookline_keep", default=None)
 
 
-@contextmanager
-def bound(**ids: object) -> Iterator[None]:
-    """Put `ids` on every line that is logged within the block, in this task and those it starts."""
-    before = _ids.set({**_ids.get(), **ids})
-    try:
-        yield
-    finally:
-        _ids.reset(before)
+class bound:  # noqa: N801 - what is done with it is `with`
+    """Within `with`, `ids` are put on every line that is logged, in this task and those it starts."""
+
+    __slots__ = ("_before", "_ids")
+
+    def __init__(self, **ids: object) -> None:
+        self._ids = ids
+
+    def __enter__(self) -> None:
+        self._before = _ids.set({**_ids.get(), **self._ids})
+
+    def __exit__(self, *_: object) -> None:
+        _ids.reset(self._before)
 
 
 def id_bound(name: str) -> object:

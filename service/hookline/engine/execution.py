@@ -139,7 +139,7 @@ class Execution:
         """Return or raise what is recorded of `call`; if nothing is, do it and record it."""
         if self._interrupt is not None:
             raise self._interrupt
-        with self._parking.inside():
+        with self._parking:
             try:
                 return await self._answer(call)
             except Interrupt as interrupt:
@@ -155,14 +155,14 @@ class Execution:
         """Record what is decided."""
         if self._interrupt is not None:
             raise self._interrupt
-        with self._parking.inside():
+        with self._parking:
             if self._closing is not None:
                 await self._stay_out(decision)
             await self._journal.commit(decision, "succeeded", output=output)
 
     async def abandon(self, paths: Collection[str]) -> None:
         """Nobody waits any more for the calls at `paths`, or for those under them."""
-        with self._parking.inside():
+        with self._parking:
             await self.waits.withdraw(paths, self._journal.abandon(paths))
 
     def moves(self, more: int) -> None:

@@ -17,7 +17,7 @@ STRAY = 2.0
 
 
 class Parking:
-    """Notices when all that an execution does is wait.
+    """Notices when all that an execution does is wait; within `with` a call of it is open.
 
     Args:
         on_idle: called then, with the moment on the loop's clock at which the first wait ends by itself, if any.
@@ -31,15 +31,14 @@ class Parking:
         self._changed = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def inside(self) -> Iterator[None]:
-        """Within the block a call is open."""
+    def __enter__(self) -> None:
+        """A call is open from here on."""
         self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            self.consider()
+
+    def __exit__(self, *_: object) -> None:
+        """It is open no longer."""
+        self._open -= 1
+        self.consider()
 
     def moves(self, more: int) -> None:
         """So many more branches of the job move; the job itself does not while it waits for them."""
