@@ -7,12 +7,14 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import pytest
 from tests.support import at_home
 
 from hookline import App
 from hookline.codec import uuid7
+from hookline.engine.replica import Replica
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import Unavailable
 from hookline.store import workers
@@ -79,6 +81,21 @@ async def test_a_replica_that_cannot_register_can_be_stopped(dsn: str) -> None:
         nothing = f"postgresql://nobody@127.0.0.1:{port}/nothing?sslmode=disable"
         async with asyncio.timeout(20), Database(nothing) as house.database, house.replica():
             await asked.wait()
+
+
+async def test_a_replica_that_has_left_does_not_register_anew(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    register, begun = Replica._register, []
+
+    async def noted(replica: Replica, worker: UUID) -> None:
+        begun.append(worker)
+        await register(replica, worker)
+
+    monkeypatch.setattr(Replica, "_register", noted)
+    async with at_home(App(), dsn) as house:
+        async with house.replica():
+            await house.watch.value("select id from hookline.workers")
+        assert await house.watch.connection.fetchval("select count(*) from hookline.workers") == 0
+    assert len(begun) == 1
 
 
 async def test_a_process_that_froze_within_a_statement_holds_no_lock_beyond_its_lease(dsn: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from uuid import UUID
 
 from hookline import telemetry, tickets
@@ -51,7 +52,7 @@ class Replica:
 
     async def run(self) -> None:
         """Register, work, and register anew whenever the worker was declared dead, until `stop`."""
-        while (worker := await self._registered()) is not None:
+        while not self._stopping.is_set() and (worker := await self._registered()) is not None:
             try:
                 await self._work_as(worker)
             except* LeaseLost:
@@ -60,17 +61,22 @@ class Replica:
                 self._heartbeat = None
 
     async def _registered(self) -> UUID | None:
-        """A new worker, or `None` if told to stop before there is one; a watchdog removes what is left of it."""
+        """A new worker, or `None` if told to stop before there is one."""
+        worker = uuid7()
         async with asyncio.TaskGroup() as together:
-            registering = together.create_task(self._register(), name="register")
+            registering = together.create_task(self._register(worker), name="register")
             stopping = together.create_task(self._stopping.wait(), name="stop")
             await asyncio.wait((registering, stopping), return_when=asyncio.FIRST_COMPLETED)
             for each in (registering, stopping):
                 each.cancel()
-        return None if registering.cancelled() else registering.result()
+        if not registering.cancelled():
+            return worker
+        with suppress(LeaseLost):  # there is no row of it
+            await self._leave(worker)
+        return None
 
-    async def _register(self) -> UUID:
-        worker, name = uuid7(), f"{socket.gethostname()}:{os.getpid()}"
+    async def _register(self, worker: UUID) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
         while True:
             try:
                 async with self._database.session() as connection:
@@ -85,7 +91,7 @@ class Replica:
                 await asyncio.sleep(1)  # Postgres is away, and tells nobody of its return
             else:
                 telemetry.log.info("worker.registered", worker=worker, name=name, jobs=sorted(self._app.offers))
-                return worker
+                return
 
     def _address(self, run: UUID, key: str) -> str:
         """The URL at which an outsider completes the callback `key` of `run`."""
