@@ -92,8 +92,9 @@ async def test_a_replica_that_has_left_does_not_register_anew(dsn: str, monkeypa
 
     monkeypatch.setattr(Replica, "_register", noted)
     async with at_home(App(), dsn) as house:
-        async with house.replica():
-            await house.watch.value("select id from hookline.workers")
+        async with house.replica() as replica:
+            while replica.slack is None:
+                await asyncio.sleep(0.01)  # it tells nobody
         assert await house.watch.connection.fetchval("select count(*) from hookline.workers") == 0
     assert len(begun) == 1
 
