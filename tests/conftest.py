@@ -48,7 +48,7 @@ def postgres() -> Iterator[str]:
 
 
 def in_memory() -> str | None:
-    """A directory that is memory, if there is enough: a disk takes longer to make and drop databases than they live."""
+    """A directory that is memory, if there is enough: a disk needs a good part of the time for new databases."""
     shared = "/dev/shm"
     has_room = os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > ROOM
     return shared if has_room and psutil.virtual_memory().available > 2 * ROOM else None

@@ -176,14 +176,18 @@ async def test_what_is_done_with_several_is_told_a_line_each(dsn: str) -> None:
         assert (await hookline("runs", "cancel", **service))[0] == 2
 
 
+async def whole_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return head + await reader.readexactly(int(size[1]) if size else 0)
+
+
 async def test_what_was_answered_to_nobody_is_asked_again_and_done_once(dsn: str) -> None:
     async with on_site(app(), dsn) as site:
         heard: list[bytes] = []
 
         async def lose_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            head = await reader.readuntil(b"\r\n\r\n")
-            size = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            heard.append(head + await reader.readexactly(int(size[1]) if size else 0))
+            heard.append(await whole_request(reader))
             answer = await site.dial(heard[-1])
             if len(heard) > 1:
                 writer.write(answer)
@@ -195,3 +199,33 @@ async def test_what_was_answered_to_nobody_is_asked_again_and_done_once(dsn: str
         runs = (await site.client.get("/api/runs")).json()["runs"]
     assert (status, [run["id"] for run in runs], len(heard)) == (0, [json.loads(out)["id"]], 2), err
     assert heard[0] == heard[1]
+
+
+IN_PROGRESS = b"HTTP/1.1 409 Conflict\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\n{}"
+DONE = b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"id": "7"}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "asked"),
+    [
+        ((b"", IN_PROGRESS, b"", DONE), 0, 4),
+        ((IN_PROGRESS, DONE), 4, 1),  # whoever lost nothing is told at once
+        ((b"", b"", b"", b"", DONE), 3, 4),
+    ],
+    ids=["at last", "at once", "never"],
+)
+async def test_a_lost_answer_is_asked_for_some_times(answers: tuple[bytes, ...], status: int, asked: int) -> None:
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await whole_request(reader))
+        writer.write(answers[len(heard) - 1])
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as service:
+        url = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
+        ended, _, err = await hookline("jobs", "run", "work", URL=url)
+    assert (ended, len(heard)) == (status, asked), err
+    keys = {line for each in heard for line in each.lower().split(b"\r\n") if line.startswith(b"idempotency-key: ")}
+    assert len(keys) == 1
+    assert ("look first" in err) == (status == 3)

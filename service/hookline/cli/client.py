@@ -30,8 +30,11 @@ SILENCE = 40.0
 LOST = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 """How a connection ends when the replica behind it does: nobody knows whether it did what it was asked."""
 
+GONE = (*LOST, httpx.ConnectError)
+"""How it may be met then, until another takes over."""
+
 AGAIN = (0.2, 1.0, 3.0)
-"""Seconds after which the same is asked of another."""
+"""Seconds after which the same is asked again, once an answer was lost."""
 
 DatabaseOption = Annotated[
     bool, typer.Option("--database", help="Ask the database at HOOKLINE_DATABASE_URL, or the embedded one; no service.")
@@ -90,20 +93,22 @@ class Client:
     def _answer(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **how: Any) -> Any:
         """What is answered; asked again where the answer was lost, under one key, so that a write is done once."""
         sent = dict(headers or {}) if method == "GET" else {**(headers or {}), "Idempotency-Key": str(uuid7())}
-        again = iter(AGAIN)
+        is_lost, again = False, iter(AGAIN)
         while True:
             try:
                 response = self._http.request(method, path, headers=sent, **how)
             except httpx.HTTPError as error:
-                pause = next(again, None) if isinstance(error, LOST) else None
+                is_lost = is_lost or isinstance(error, LOST)
+                pause = next(again, None) if is_lost and isinstance(error, GONE) else None
                 if pause is None:
-                    raise Refused(f"{self.url} does not answer: {str(error) or type(error).__name__}") from None
+                    unsure = ", and may have done what it was asked: look first" if is_lost and method != "GET" else ""
+                    why = str(error) or type(error).__name__
+                    raise Refused(f"{self.url} does not answer: {why}{unsure}") from None
             else:
-                is_under_way = response.status_code == 409 and "Retry-After" in response.headers
-                pause = next(again, None) if is_under_way else None
+                pause = next(again, None) if is_lost and "Retry-After" in response.headers else None
                 if pause is None:
                     return told(self.url, response)
-            sleep(pause)
+            sleep(pause)  # nobody tells when another takes over, or has done what was asked
 
 
 def only(rows: list[dict[str, Any]], word: str, noun: str) -> dict[str, Any]:

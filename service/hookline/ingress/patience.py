@@ -12,8 +12,8 @@ from hookline.errors import Unavailable
 class Patience:
     """Gives up what is not done within `seconds`.
 
-    A clock for each would take as long as to verify a delivery. Those who wait come in the order in which they give up,
-    so that one clock does, which stands still while nobody waits.
+    Those who wait come in the order in which they are given up, so that one clock does for all, and stands still while
+    nobody waits.
 
     Args:
         seconds: that Postgres has to commit.
