@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import weakref
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote_plus
 from uuid import uuid4
@@ -19,8 +18,6 @@ from tests.support import PUSH, SECRET, Site, on_site
 from hookline import App, Context, Event, metrics
 from hookline.peek import INTRICATE, LARGE
 from hookline.source_settings import SourceSettings
-from hookline.store.commit import GroupCommit
-from hookline.store.database import Connection, Database
 from hookline_parsers import cloudevents, github
 
 
@@ -140,24 +137,3 @@ async def test_what_is_small_does_not_wait_behind_what_is_large(site: Site) -> N
         assert (await site.push("guid-2")).json()["status"] == "accepted"
         assert not slow.done()
     assert (await slow).json()["status"] == "conflict"
-
-
-class Thing:
-    """Something to be written."""
-
-
-async def test_what_has_been_written_is_not_kept_until_there_is_more(dsn: str) -> None:
-    async def write(_: Connection, things: Sequence[Thing], __: bool) -> list[int]:
-        return [1 for _ in things]
-
-    async with Database(dsn) as database:
-        commit: GroupCommit[Thing, int] = GroupCommit(database, write, name="test")
-        writing = asyncio.create_task(commit.run())
-        thing = Thing()
-        gone = weakref.ref(thing)
-        assert await commit.submit(thing) == 1
-        del thing
-        assert await commit.submit(Thing()) == 1
-        assert gone() is None
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)

@@ -37,13 +37,18 @@ class GroupCommit(Generic[Item, Result]):
         write: what to do with a batch; must be harmless to repeat.
         name: what metrics and logs call this writer.
         limit: items in one transaction at most.
+        few: of more that wait it takes half, so that this process has the answers of those to give, and the next to
+            take in, while Postgres writes these.
     """
 
-    def __init__(self, database: Database, write: Write[Item, Result], *, name: str, limit: int = 1000) -> None:
+    def __init__(
+        self, database: Database, write: Write[Item, Result], *, name: str, limit: int = 1000, few: int = 1000
+    ) -> None:
         self._database = database
         self._write = write
         self._name = name
         self._limit = limit
+        self._few = few
         self._pending: list[tuple[Item, asyncio.Future[Result]]] = []
         self._arrived = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -69,7 +74,8 @@ class GroupCommit(Generic[Item, Result]):
                 self._connection.terminate()
 
     def _taken(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+        count = min(self._limit, max(self._few, len(self._pending) // 2))
+        batch, self._pending = self._pending[:count], self._pending[count:]
         return batch
 
     async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
