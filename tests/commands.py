@@ -16,7 +16,8 @@ HEAD = """# The command line
 
 Made of the commands themselves; `hookline COMMAND --help` tells the same.
 
-A command that asks a service asks the one at `--url`, else `HOOKLINE_URL`, with `--token`, else `HOOKLINE_TOKEN`. What
+A command that asks a service asks the one at `--url`, else `HOOKLINE_URL`, else the one on this machine at
+`HOOKLINE_PORT`, with `--token`, else `HOOKLINE_TOKEN`. What
 only looks can do without a service: with `--database` it asks the database at `HOOKLINE_DATABASE_URL`, or the embedded
 one, by the same routes. With `--json` a command prints one JSON value, as the API answers it; what goes on (`tail`,
 `watch`, `backtest`), and what does something with several (runs, deliveries, definitions), prints one a line.

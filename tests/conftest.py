@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -14,9 +15,11 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
+import structlog
 from tests.support import FEED
 
-from hookline import embedded
+from hookline import embedded, metrics, telemetry
+from hookline.settings import Settings
 from hookline.store import migrate
 
 ROOM = 2**32
@@ -28,6 +31,20 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test sees only the settings that it makes."""
     for name in [name for name in os.environ if name.startswith("HOOKLINE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def telemetry_as_it_was() -> Iterator[None]:
+    """How a test logs and measures ends with it."""
+    log, root = telemetry.log, logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    if telemetry.log is not log:
+        structlog.reset_defaults()
+        metrics.open_(Settings())
+        root.handlers = handlers
+        root.setLevel(level)
+        telemetry.log = log
 
 
 @pytest.fixture

@@ -80,9 +80,25 @@ class Settings(BaseModel):
     public_url: str | None = Field(None, description="Where outsiders reach the service; else its host and port.")
     definitions_commands: bool = Field(False, description="Let definitions run programs with `command`.")
     always_replay: bool = Field(False, description="Give a run back after each call, to prove that it replays.")
-    url: str = Field("http://127.0.0.1:8000", description="The service that the command line talks to.")
+    url: str | None = Field(None, description="The service that the command line talks to; else the one here.")
     token: SecretStr | None = Field(None, description="The API token that the command line sends.")
     sources: tuple[SourceSettings, ...] = Field((), exclude=True)
+
+    @property
+    def here(self) -> str:
+        """Where this machine reaches a service of these settings."""
+        host = self.host if self.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - nothing listens
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def home(self) -> str:
+        """Where outsiders reach it."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def asked(self) -> str:
+        """The service that the command line talks to."""
+        return (self.url or self.here).rstrip("/")
 
     @field_validator("api_tokens", mode="before")
     @classmethod

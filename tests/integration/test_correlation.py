@@ -63,7 +63,7 @@ async def test_an_event_is_sent_to_the_run_that_is_open_for_its_key(dsn: str) ->
         assert shown["runs"] == [str(run)]
         told = (await site.client.get(f"/api/deliveries/{shown['id']}")).json()
         assert [(each["id"], each["state"]) for each in told["runs"]] == [(str(run), "succeeded")]
-        assert (await site.house.read(other))["state"] == "waiting"
+        assert await site.house.watch.value("select state = 'waiting' from hookline.runs where id = $1", other)
 
 
 async def test_what_came_before_the_run_had_begun_is_held_in_order(dsn: str) -> None:

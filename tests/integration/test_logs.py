@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +27,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-def as_served() -> Iterator[None]:
+def as_served() -> None:
     """Logging as `hookline serve` sets it up."""
     telemetry.configure(load())
-    yield
-    telemetry.configure(load())
-    structlog.reset_defaults()
 
 
 async def said(house: House, run: UUID, **wanted: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,20 @@ def test_the_environment_beats_the_file_and_the_command_line_beats_both(
     monkeypatch.setenv("HOOKLINE_HOST", "from.environment")
     settings = load(port=4, app=None)
     assert (settings.port, settings.host, settings.slots) == (4, "from.environment", 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"port": 8123}, "http://127.0.0.1:8123"),
+        ({"host": "0.0.0.0", "port": 8123}, "http://127.0.0.1:8123"),
+        ({"host": "::1"}, "http://[::1]:8000"),
+        ({"port": 8123, "url": "https://hooks.example/"}, "https://hooks.example"),
+    ],
+)
+def test_the_command_line_asks_the_service_that_the_same_settings_start(given: dict[str, Any], asked: str) -> None:
+    assert load(**given).asked == asked
 
 
 def test_a_source_is_switched_on_by_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-import structlog
 from tests.support import KEY
 
 from hookline import metrics, telemetry
@@ -18,13 +17,6 @@ from hookline.errors import ConfigurationError
 from hookline.settings import load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
-
-
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    yield
-    telemetry.configure(load())
-    structlog.reset_defaults()
 
 
 @pytest.fixture

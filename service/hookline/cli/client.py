@@ -19,7 +19,7 @@ from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
 from hookline.settings import load
 
-UrlOption = Annotated[str | None, typer.Option(help="The service; else HOOKLINE_URL.")]
+UrlOption = Annotated[str | None, typer.Option(help="The service; else HOOKLINE_URL, else the one here.")]
 TokenOption = Annotated[str | None, typer.Option(help="An API token; else HOOKLINE_TOKEN.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -63,7 +63,7 @@ class Client:
     def __init__(self, url: str | None, token: str | None) -> None:
         settings = load(url=url, token=token)
         bearer = settings.token.get_secret_value() if settings.token else None
-        self.url = settings.url.rstrip("/")
+        self.url = settings.asked
         self._http = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {bearer}"} if bearer else {}, timeout=90
         )

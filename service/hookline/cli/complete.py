@@ -35,7 +35,7 @@ def _of(path: str, noun: str, word: str, help_: Callable[[dict[str, Any]], str])
 def _asked(path: str, given: dict[str, Any]) -> Any:
     settings = load(url=given.get("url"), token=given.get("token"))
     headers = {"Authorization": f"Bearer {settings.token.get_secret_value()}"} if settings.token else {}
-    return httpx.get(f"{settings.url.rstrip('/')}{path}", headers=headers, timeout=PATIENCE).raise_for_status().json()
+    return httpx.get(f"{settings.asked}{path}", headers=headers, timeout=PATIENCE).raise_for_status().json()
 
 
 def open_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:

@@ -53,7 +53,7 @@ def send(
             Source(to, sender, Unsigned(), ()), Received(as_headers(headers), body), load_app(app or settings.app)
         )
         return
-    target = f"{settings.url.rstrip('/')}/webhooks/{to}"
+    target = f"{settings.asked}/webhooks/{to}"
     try:
         response = httpx.post(target, content=body, headers=headers | signature, timeout=30)
     except httpx.HTTPError as error:

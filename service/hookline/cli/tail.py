@@ -51,7 +51,7 @@ def tail(
     Each is posted as it came, but signed anew, with the secret that its source has here: it goes the whole way in.
     """
     settings, client = load(), Client(url, token)
-    here = _Here(settings, (to or _dev(settings)).rstrip("/"))
+    here = _Here(settings, (to or settings.here).rstrip("/"))
     if here.url == client.url:
         raise ConfigurationError(f"{client.url} cannot be sent what it has received itself: name another with --to")
     wanted = {"source": source, "type": type_, "subject": subject, "since": since and given_moment(since)}
@@ -62,11 +62,6 @@ def tail(
                 _print(told, here.send(told), json=json)
     except KeyboardInterrupt:
         _note("ended")
-
-
-def _dev(settings: Settings) -> str:
-    host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - nothing listens
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _arriving(client: Client, wanted: Mapping[str, str | None], here: str) -> Iterator[Mapping[str, Any]]:

@@ -95,8 +95,7 @@ class Replica:
 
     def _address(self, run: UUID, key: str) -> str:
         """The URL at which an outsider completes the callback `key` of `run`."""
-        at = self._settings.public_url or f"http://{self._settings.host}:{self._settings.port}"
-        return f"{at.rstrip('/')}/callbacks/{tickets.issue(self._secret, run, key)}"
+        return f"{self._settings.home}/callbacks/{tickets.issue(self._secret, run, key)}"
 
     async def _work_as(self, worker: UUID) -> None:
         settings = self._settings

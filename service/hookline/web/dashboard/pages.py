@@ -38,7 +38,7 @@ def routes(
     Args:
         provider: the name of the one at which people can log in.
     """
-    url = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    url = settings.home
     overview = Overview(database, register)
     runs = RunPages(app, database, register)
     deliveries = DeliveryPages(database, register, url)

@@ -57,8 +57,7 @@ def configured(settings: Settings) -> Configured | None:
         raise ConfigurationError(
             "HOOKLINE_OIDC_ISSUER lets nobody in: say who is what, as in HOOKLINE_OIDC_ADMINS=email=ada@example.org"
         )
-    home = (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
-    if not is_private(home):
+    if not is_private(settings.home):
         raise ConfigurationError(
             "HOOKLINE_PUBLIC_URL has to be the https address of this service, to which the provider sends people back"
         )
@@ -68,7 +67,7 @@ def configured(settings: Settings) -> Configured | None:
         secret=_secret(settings),
         name=settings.oidc_name or urlsplit(issuer).hostname or issuer,
         scopes=" ".join(dict.fromkeys(["openid", *settings.oidc_scopes.split()])),
-        callback=home + CALLBACK,
+        callback=settings.home + CALLBACK,
         rules=rules,
     )
 
