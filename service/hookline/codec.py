@@ -27,7 +27,7 @@ PART = 65_536
 DRAWN_AT_ONCE = 500
 """Of what is random in an id."""
 
-_VERSION_7, _RANDOM = 0x7 << 76 | 0x2 << 62, ~(0xF << 76 | 0x3 << 62)
+_VERSION_7, _RANDOM = 0x7 << 76 | 0x2 << 62, (1 << 62) - 1
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=True)
 
@@ -165,8 +165,12 @@ def digest(data: bytes) -> bytes:
 
 
 def uuid7() -> UUID:
-    """A new time-ordered id: RFC 9562, version 7, 48 bits of milliseconds and 74 random ones."""
-    return UUID(int=(time.time_ns() // 1_000_000) << 80 | _drawn())
+    """A new id, ordered by its time to a quarter of a microsecond: RFC 9562, version 7, with 62 random bits.
+
+    Between these and the 48 bits of milliseconds 12 tell how much of the next one has passed (method 3 of section 6.2).
+    """
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    return UUID(int=milliseconds << 80 | (rest << 12) // 1_000_000 << 64 | _drawn())
 
 
 _DRAWN: list[int] = []
@@ -182,8 +186,8 @@ def _drawn() -> int:
         try:
             return _DRAWN.pop()
         except IndexError:
-            drawn = os.urandom(10 * DRAWN_AT_ONCE)
-            _DRAWN.extend(_VERSION_7 | _RANDOM & int.from_bytes(drawn[at : at + 10]) for at in range(0, len(drawn), 10))
+            drawn = os.urandom(8 * DRAWN_AT_ONCE)
+            _DRAWN.extend(_VERSION_7 | _RANDOM & int.from_bytes(drawn[at : at + 8]) for at in range(0, len(drawn), 8))
 
 
 def named_uuid(run: UUID, name: str) -> UUID:

@@ -125,6 +125,18 @@ async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
     assert (delivery["key"], delivery["runs"]) == ("guid-1", [])
 
 
+async def test_a_worker_is_shown_with_as_many_runs_as_it_has_in_this_moment(site: Site) -> None:
+    async with site.house.replica():
+        run = await site.house.start("waiting")
+        await site.house.watch.value("select state = 'running' from hookline.runs where id = $1", run)
+        (worker,) = (await site.client.get("/api/workers")).json()["workers"]
+        assert worker["running"] == 1
+        await site.client.post(f"/api/runs/{run}/cancel")
+        await site.house.watch.ended(run)
+        (worker,) = (await site.client.get("/api/workers")).json()["workers"]
+        assert worker["running"] == 0
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "says"),
     [

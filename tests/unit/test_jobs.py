@@ -11,6 +11,7 @@ import weakref
 from datetime import timedelta
 from importlib.metadata import EntryPoint
 from typing import Any
+from uuid import RFC_4122
 
 import pytest
 from hypothesis import given
@@ -179,9 +180,10 @@ def test_bytes_of_a_declared_type_survive_encoding() -> None:
 
 def test_ids_are_in_the_order_of_their_making_and_of_version_seven() -> None:
     ids = [uuid7() for _ in range(100)]
-    assert {each.version for each in ids} == {7}
+    assert {(each.version, each.variant) for each in ids} == {(7, RFC_4122)}
     assert len(set(ids)) == 100
-    assert [each.int >> 80 for each in ids] == sorted(each.int >> 80 for each in ids)
+    assert [each.int >> 64 for each in ids] == sorted(each.int >> 64 for each in ids)
+    assert len({each.int >> 64 for each in ids}) > len({each.int >> 80 for each in ids})
 
 
 def test_whoever_makes_many_ids_seldom_asks_the_kernel_so_that_others_get_their_turn(
@@ -194,10 +196,10 @@ def test_whoever_makes_many_ids_seldom_asks_the_kernel_so_that_others_get_their_
 
 
 def test_a_forked_process_makes_ids_of_its_own() -> None:
-    code = "import os; from hookline.codec import uuid7; uuid7(); os.fork(); os.write(1, uuid7().bytes[6:])"
+    code = "import os; from hookline.codec import uuid7; uuid7(); os.fork(); os.write(1, uuid7().bytes[8:])"
     told = subprocess.run([sys.executable, "-c", f"{code}; os._exit(0)"], stdout=subprocess.PIPE, check=True).stdout
-    assert len(told) == 20
-    assert told[:10] != told[10:]
+    assert len(told) == 16
+    assert told[:8] != told[8:]
 
 
 def test_an_option_that_there_is_not_is_refused() -> None:

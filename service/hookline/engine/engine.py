@@ -42,11 +42,6 @@ class Engine:
         self._hungry = True
         self._stopping = False
 
-    @property
-    def running(self) -> int:
-        """How many runs are in hand."""
-        return len(self._executions)
-
     async def run(self) -> None:
         """Claim and execute until `drain`; returns when nothing is in hand any more."""
         async with asyncio.TaskGroup() as in_flight:

@@ -22,7 +22,6 @@ class Heartbeat:
 
     Args:
         lease: seconds that a renewal lasts.
-        running: how many runs the worker has in hand.
         on_control: called, after each renewal, with the runs that somebody wants something of, and what.
     """
 
@@ -31,13 +30,11 @@ class Heartbeat:
         database: Database,
         worker: UUID,
         lease: float,
-        running: Callable[[], int],
         on_control: Callable[[Sequence[Wanted]], None],
     ) -> None:
         self._database = database
         self._worker = worker
         self._lease = lease
-        self._running = running
         self._on_control = on_control
         self._beat = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -69,7 +66,7 @@ class Heartbeat:
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._database.connect(patience=self._lease / BEATS)
-            controlled = await workers.renew(self._connection, self._worker, self._lease, self._running())
+            controlled = await workers.renew(self._connection, self._worker, self._lease)
         except AWAY as error:
             if self._connection is not None:
                 self._connection.terminate()

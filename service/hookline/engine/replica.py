@@ -118,9 +118,7 @@ class Replica:
             else:
                 heartbeat.hasten()
 
-        heartbeat = self._heartbeat = Heartbeat(
-            self._database, worker, settings.lease, lambda: engine.running, engine.control
-        )
+        heartbeat = self._heartbeat = Heartbeat(self._database, worker, settings.lease, engine.control)
         watchdog = Watchdog(self._database, app.latest, settings.lease, settings.max_losses)
         sweeper = Sweeper(self._database, settings.events_kept, settings.logs_kept)
         try:

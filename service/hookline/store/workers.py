@@ -34,7 +34,7 @@ async def offer(connection: Connection, worker: UUID, offers: Sequence[str]) -> 
 
 RENEW = """
 update hookline.workers
-   set seen_at = now(), expires_at = now() + make_interval(secs => $2), running = $3
+   set seen_at = now(), expires_at = now() + make_interval(secs => $2)
  where id = $1
 returning id
 """
@@ -49,13 +49,13 @@ _WANTED = (
 CONTROLLED = f"select array({_WANTED})"
 
 
-async def renew(connection: Connection, worker: UUID, lease: float, running: int) -> list[Wanted]:
+async def renew(connection: Connection, worker: UUID, lease: float) -> list[Wanted]:
     """Extend the lease of `worker`, and return its runs that somebody wants something of.
 
     Raises:
         LeaseLost: the worker was declared dead; it can never be renewed again.
     """
-    if await connection.fetchval(RENEW, worker, lease, running) is None:
+    if await connection.fetchval(RENEW, worker, lease) is None:
         raise LeaseLost(f"worker {worker} was declared dead")
     return _wanted(await connection.fetchval(CONTROLLED, worker))
 
@@ -135,7 +135,8 @@ async def remove(connection: Connection, worker: UUID) -> None:
 
 
 LIST = """
-select id, name, offers, slots, running, started_at, seen_at, expires_at,
+select id, name, offers, slots, started_at, seen_at, expires_at,
+       (select count(*) from hookline.runs where worker_id = workers.id and state = 'running')::int as running,
        extract(epoch from expires_at - now())::float8 as lease_seconds
   from hookline.workers order by started_at, id
 """
