@@ -468,7 +468,7 @@ HOSTILE = [
     ("signals", {"name": 7}, 422),
     ("signals", {"name": "go", "extra": 1}, 422),
     ("signals", b"{", 400),
-    ("signals", b'{"name": "go", "data": ' + b"[" * 5000 + b"]" * 5000 + b"}", 400),
+    ("signals", b'{"name": "go", "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
     ("signals", b'{"name": "go", "data": "\xff"}', 400),
     ("fork", {"from": "a\0b"}, 422),
     ("fork", {"version": "x"}, 422),
