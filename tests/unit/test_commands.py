@@ -133,8 +133,10 @@ def test_an_overview_counts_the_last_minute_and_has_the_last_changes_first() -> 
     view.add([run("a", "queued"), run("b", "queued"), run("a", "succeeded")], 0.0)
     assert list(view.runs) == ["b", "a"]
     assert view.lately() == {"queued": 2, "succeeded": 1}
+    view.add([], 12.0)
+    assert view.span == 12.0  # nobody knows what was before
     view.add([Happened("delivery", {"status": "accepted"})], 61.0)
-    assert view.lately() == {"accepted": 1}
+    assert (view.lately(), view.span) == ({"accepted": 1}, 60.0)
     view.add([Happened("lost", {"reason": "away"})], 62.0)
     assert attention(view, [], []) == ["away; trying again"]
     view.add([Happened("open", {})], 63.0)

@@ -76,15 +76,20 @@ class View:
     Attributes:
         runs: the newest of those that something became of, the last first, as `{id, job, state, at, reason}`.
         lost: why nothing is heard for now.
+        span: the seconds that `lately` is about: a minute, or since the first look.
     """
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
         self.lost: str | None = None
+        self.span = 0.0
+        self._began: float | None = None
         self._lately: deque[tuple[float, str]] = deque()
 
     def add(self, events: Iterable[Happened], now: float) -> None:
         """Take events in that came at `now`, in seconds."""
+        self._began = now if self._began is None else self._began
+        self.span = min(now - self._began, MINUTE)
         for each in events:
             self.lost = each.data["reason"] if each.kind == "lost" else None
             if each.kind == "snapshot":
@@ -102,7 +107,7 @@ class View:
             self._lately.popleft()
 
     def lately(self) -> Counter[str]:
-        """How often what has happened within the last minute."""
+        """How often what has happened within `span`."""
         return Counter(word for _, word in self._lately)
 
 
@@ -133,7 +138,7 @@ def screen(
     head = Text.assemble(("hookline  ", "bold"), *_counted(counts, UNFINISHED), (now, "dim"), **LINE)
     came = sum(lately[word] for word in ("accepted", "ignored", "quarantined", "conflict"))
     ended = _counted(lately, ("succeeded", "failed", "cancelled"))
-    rates = Text.assemble("last minute  ", *ended, f"{came} deliveries", **LINE)
+    rates = Text.assemble(f"last {view.span:.0f} s  ", *ended, f"{came} deliveries", **LINE)
     notices = attention(view, workers, jobs)
     loads = [_load(each) for each in workers[: max(height // 4, 1)]]
     above = 7 + len(notices) + len(loads)
