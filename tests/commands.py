@@ -17,10 +17,10 @@ HEAD = """# The command line
 Made of the commands themselves; `hookline COMMAND --help` tells the same.
 
 A command that asks a service asks the one at `--url`, else `HOOKLINE_URL`, else the one on this machine at
-`HOOKLINE_PORT`, with `--token`, else `HOOKLINE_TOKEN`. What
-only looks can do without a service: with `--database` it asks the database at `HOOKLINE_DATABASE_URL`, or the embedded
-one, by the same routes. With `--json` a command prints one JSON value, as the API answers it; what goes on (`tail`,
-`watch`, `backtest`), and what does something with several (runs, deliveries, definitions), prints one a line.
+`HOOKLINE_PORT`, with `--token`, else `HOOKLINE_TOKEN`. What only looks can do without a service: with `--database` it
+asks the database at `HOOKLINE_DATABASE_URL`, or the embedded one, by the same routes. With `--json` a command prints
+one JSON value, as the API answers it; what goes on (`tail`, `watch`, `backtest`), and what does something with several
+(runs, deliveries, definitions), prints one a line.
 
 A table fits its terminal: no id is cut, and of what does not fit the least important is left out. A pipe or a file gets
 all of it. There is no colour where there is no terminal, or with `NO_COLOR`.
@@ -37,12 +37,13 @@ all of it. There is no colour where there is no terminal, or with `NO_COLOR`.
 What is wrong is told in one line on standard error. `runs watch` ends as its run does: 0 if it succeeded, else 1.
 `doctor` ends with 1 if there is a problem, and with `--strict` for warnings, too.
 
-`hookline --install-completion` teaches bash, zsh and fish to complete commands, options, and, where a service answers
-at once, the names of jobs, sources, schedules and definitions, and the ids of runs, deliveries and workers.
+`hookline --version` says which it is. `hookline --install-completion` teaches bash, zsh and fish to complete commands,
+options, and, where a service answers at once, the names of jobs, sources, schedules and definitions, and the ids of
+runs, deliveries and workers.
 """
 
 COMMON = {"--url", "--token", "--json", "--database", "--help"}
-EVERYWHERE = {"--install-completion", "--show-completion", "--help"}
+EVERYWHERE = {"--version", "--install-completion", "--show-completion", "--help"}
 
 
 def walk(command: Any = None, path: tuple[str, ...] = ("hookline",)) -> Iterator[tuple[tuple[str, ...], Any]]:

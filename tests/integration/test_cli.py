@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -127,6 +128,10 @@ async def test_a_dry_run_tells_what_a_webhook_would_start_here_and_sends_nothing
     assert (status, "deploy  matched" in out, "would run deploy in scope octo/site" in out) == (0, True, True)
     status, out, _ = await hookline("send", "github", "push", "-f", str(tmp_path / "bad.json"), *dry)
     assert (status, out.startswith("quarantined  github.push  the payload is not a JSON object")) == (1, True)
+
+
+async def test_the_command_line_says_which_it_is() -> None:
+    assert await hookline("--version") == (0, f"hookline {version('hookline')}\n", "")
 
 
 async def test_parsers_are_listed_and_checked() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -38,7 +40,6 @@ from hookline.errors import HooklineError
 
 commands = typer.Typer(
     name="hookline",
-    help="Webhooks in, durable workflow runs out, on nothing but Postgres.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -70,6 +71,21 @@ commands.command()(tail.tail)
 commands.command()(watch.watch)
 commands.add_typer(workers.commands, name="workers")
 commands.command("settings")(settings.show)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hookline {version('hookline')}")
+        raise typer.Exit
+
+
+@commands.callback()
+def hookline(
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Say which hookline this is.")
+    ] = False,
+) -> None:
+    """Webhooks in, durable workflow runs out, on nothing but Postgres."""
 
 
 def main() -> None:
