@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -35,12 +36,13 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def telemetry_as_it_was() -> Iterator[None]:
-    """How a test logs and measures ends with it."""
+    """How a test logs and measures ends with it. Until it says how, lines go to what is standard error then."""
     log, root = telemetry.log, logging.getLogger()
     handlers, level = root.handlers, root.level
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     yield
+    structlog.reset_defaults()
     if telemetry.log is not log:
-        structlog.reset_defaults()
         metrics.open_(Settings())
         root.handlers = handlers
         root.setLevel(level)

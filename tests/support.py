@@ -16,8 +16,10 @@ import asyncpg
 import httpx
 from pydantic import SecretStr
 from starlette.routing import BaseRoute, Match, Mount
+from typer.testing import CliRunner
 
 from hookline import App, Trigger
+from hookline.cli import commands
 from hookline.engine.replica import Replica
 from hookline.ingress.intake import Intake
 from hookline.ingress.register import Register
@@ -212,6 +214,13 @@ class Site:
             return error.partial
         finally:
             writer.close()
+
+    async def hookline(self, *words: str) -> str:
+        """What a command prints that asks this service, and succeeds."""
+        asked = [*words, "--url", str(self.client.base_url)]
+        ended = await asyncio.to_thread(CliRunner().invoke, commands, asked)
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
 
     async def push(self, guid: str, body: bytes = PUSH, secret: str = SECRET, **headers: str) -> httpx.Response:
         """A push, signed as GitHub signs; further headers replace those that it has."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from pathlib import Path
@@ -14,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.integration.test_examples import payload
 from tests.support import PUSH, at_home, on_site
-from typer.testing import CliRunner
 
 from hookline import App, Context, Debounce, Rate
-from hookline.cli import commands
 from hookline.errors import InvalidInput
 from hookline.jobs.definition import define
 from hookline.terms import Terms
@@ -87,25 +84,18 @@ async def test_a_definition_is_kept_started_changed_and_deleted(dsn: str) -> Non
 async def test_every_replica_learns_of_it_and_a_failed_step_is_retried_or_skipped(dsn: str) -> None:
     one, two = registered(), registered()
     async with on_site(one, dsn) as site, at_home(two, dsn, poll=0.05) as other, other.replica():
-        url = ["--url", str(site.client.base_url)]
-
-        async def hookline(*words: str) -> str:
-            ended = await asyncio.to_thread(CliRunner().invoke, commands, [*words, *url])
-            assert ended.exit_code == 0, ended.output
-            return ended.output
-
-        told = await hookline("definitions", "apply", "examples/release/release.yaml")
+        told = await site.hookline("definitions", "apply", "examples/release/release.yaml")
         assert "release is at version 1" in told
         await other.watch.value("select 'release@1' = any(offers) from hookline.workers")
-        assert "release" in await hookline("definitions", "list")
-        assert await hookline("definitions", "show", "release") == SOURCE + "\n"
-        assert "clean_up" in await hookline("jobs", "graph", "release")
+        assert "release" in await site.hookline("definitions", "list")
+        assert await site.hookline("definitions", "show", "release") == SOURCE + "\n"
+        assert "clean_up" in await site.hookline("jobs", "graph", "release")
 
         push = payload("push") | {"ref": "refs/heads/main", "after": "bad0" * 10}
         answer = await site.push("g1", json.dumps(push).encode())
         (row,) = await other.watch.ended(answer.json()["runs"][0])
         assert (row["state"], row["job"]) == ("failed", "release")
-        skipped = (await hookline("runs", "retry", str(row["id"]), "--skip")).split()[-1]
+        skipped = (await site.hookline("runs", "retry", str(row["id"]), "--skip")).split()[-1]
         await other.watch.ended(skipped)
         done = set(await other.journal(skipped))
         assert done == {"build succeeded", "test succeeded", "ship succeeded", "clean_up skipped"}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from functools import partial
 
 from tests.support import on_site
-from typer.testing import CliRunner
 
 from hookline import App, Chain, Context, Graph, step
-from hookline.cli import commands
 from hookline.jobs.diagram import Diagram, Edge, Node, of_runs
 
 
@@ -44,11 +42,7 @@ async def test_jobs_are_drawn_over_the_api_and_on_the_command_line(dsn: str) -> 
         assert [(edge["source"], edge["target"]) for edge in told["edges"]] == [("build", "str/*"), ("str/*", "ship")]
         assert (await site.client.get("/api/jobs/none/graph")).status_code == 404
 
-        async def hookline(*words: str) -> str:
-            url = ["--url", str(site.client.base_url)]
-            ended = await asyncio.to_thread(CliRunner().invoke, commands, ["jobs", *words, *url])
-            assert ended.exit_code == 0, ended.output
-            return ended.output
+        hookline = partial(site.hookline, "jobs")
 
         lines = (await hookline("graph", "graph")).splitlines()
         assert lines == ["flowchart TD", '    n0["build"]', '    n1["ship"]', "    n0 -->|all_done| n1"]

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 from tests.support import on_site
-from typer.testing import CliRunner
 
 from hookline import App, Machine, Retry, again, cancel, pause, skip
-from hookline.cli import commands
 from hookline.errors import ConfigurationError
 from hookline.store import control
 from hookline.testing import Serve
@@ -173,12 +171,9 @@ async def test_fifty_at_once_make_one_run_and_another_once_that_has_ended(dsn: s
         (found,) = (await site.client.get("/api/runs?job=order&correlation=7")).json()["runs"]
         assert (found["id"], found["correlation"]) == (run, "7")
 
-        url = str(site.client.base_url)
-        waiting = asyncio.to_thread(
-            CliRunner().invoke, commands, ["runs", "await", run, "--var", "state=SHIPPED", "--url", url]
-        )
+        waiting = asyncio.create_task(site.hookline("runs", "await", run, "--var", "state=SHIPPED"))
         await site.client.post(f"/api/runs/{run}/signals", json={"name": "paid", "data": 10})
-        assert (await waiting).exit_code == 0
+        await waiting
         await site.house.watch.ended(run)
         after = await site.client.post("/api/jobs/order/runs", json={"input": {"number": 7}})
         assert (after.status_code, after.json()["id"] != run) == (201, True)

@@ -6,15 +6,14 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from tests.support import House, at_home, on_site
-from typer.testing import CliRunner
 
 from hookline import App, Context, Schedule
-from hookline.cli import commands
 from hookline.errors import ConfigurationError
 from hookline.store import schedules
 from hookline.timetable import Timetable
@@ -147,11 +146,7 @@ async def test_a_schedule_is_switched_off_and_on_seen_and_backfilled(dsn: str) -
     async with on_site(app, dsn) as site, site.house.replica():
         await site.house.watch.value("select count(*) = 1 from hookline.schedules")
 
-        async def hookline(*words: str) -> str:
-            url = ["--url", str(site.client.base_url)]
-            ended = await asyncio.to_thread(CliRunner().invoke, commands, ["schedules", *words, *url])
-            assert ended.exit_code == 0, ended.output
-            return ended.output
+        hookline = partial(site.hookline, "schedules")
 
         (listed,) = (await site.client.get("/api/schedules")).json()["schedules"]
         assert (listed["name"], listed["active"], listed["declared"]) == ("report", True, True)

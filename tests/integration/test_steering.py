@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from tests.support import PUSH, at_home, on_site
-from typer.testing import CliRunner
 
 from hookline import App, Context, Event, Fatal, NotDone, Retry, current_step, step
-from hookline.cli import commands
 from hookline.codec import uuid7
 from hookline.engine import preflight
 from hookline.store import claims, workers
@@ -432,12 +431,7 @@ async def test_the_command_line_steers(dsn: str) -> None:
 
     async with on_site(app, dsn) as site, site.house.replica():
         run = str(await site.house.start("work"))
-        url = str(site.client.base_url)
-
-        async def hookline(*words: str) -> str:
-            told = await asyncio.to_thread(CliRunner().invoke, commands, ["runs", *words, "--url", url])
-            assert told.exit_code == 0, told.output
-            return told.output
+        hookline = partial(site.hookline, "runs")
 
         assert "waiting" in await hookline("await", run, "--state", "waiting")
         assert "it waits for callback paid, signal go" in await hookline("debug", run)
