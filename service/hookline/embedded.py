@@ -24,9 +24,7 @@ max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 2GB
 wal_compression = on
-wal_init_zero = off
 """
-"""Files of the log are not written full of zeroes before their use: all commits would wait 13 ms for each."""
 
 
 def default_data() -> Path:
