@@ -19,7 +19,6 @@ from hookline import embedded
 from hookline.store import migrate
 
 SIZES = {"light": (1060, 620), "dark": (1060, 620), "phone": (360, 640)}
-WITHOUT = ("definition", "definitions", "problem", "compare", "run-graph")
 
 FORGET = """root => {
     for (const each of document.querySelectorAll("pre.trace"))
@@ -47,12 +46,9 @@ async def shoot(postgres: str, to: Path) -> None:
             )
             page = await context.new_page()
             for name, path in places(shown).items():
-                if name not in WITHOUT:
-                    await page.goto(at + path)
-                    await page.evaluate(FORGET, str(Path(__file__).parents[2]))
-                    await page.screenshot(
-                        path=to / f"{name}-{look}.png", full_page=name == "overview" and look != "phone"
-                    )
+                await page.goto(at + path)
+                await page.evaluate(FORGET, str(Path(__file__).parents[2]))
+                await page.screenshot(path=to / f"{name}-{look}.png", full_page=name == "overview" and look != "phone")
         await browser.close()
 
 
