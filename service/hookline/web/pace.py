@@ -15,8 +15,8 @@ SECONDS_PER_SEND, SECONDS_PER_BYTE = 80e-6, 1e-9
 """What it takes, about, to wake a listener and send it something; and to send a byte. It is not timed: on one loop what
 others do meanwhile would count as well."""
 
-AT_ONCE = 5
-"""Listeners that are woken at once, so that nothing else waits long."""
+SHORTEST = 1e-3
+"""Seconds of a rest: the loop's clock has no shorter ones."""
 
 
 class Pace:
@@ -24,15 +24,17 @@ class Pace:
 
     def __init__(self, share: float) -> None:
         self._share = share
+        self._owed = 0.0
 
     async def wake(self, given: Sequence[tuple[Listener, int]]) -> None:
-        """Wake listeners, each of which is to be sent so many bytes, few by few."""
-        for first in range(0, len(given), AT_ONCE):
-            few = given[first : first + AT_ONCE]
-            for listener, _ in few:
-                listener.wake()
-            await self.rest(sum(SECONDS_PER_SEND + size * SECONDS_PER_BYTE for _, size in few))
+        """Wake listeners, each of which is to be sent so many bytes; as few at once as can be."""
+        for listener, size in given:
+            listener.wake()
+            await self.rest(SECONDS_PER_SEND + size * SECONDS_PER_BYTE)
 
     async def rest(self, took: float) -> None:
         """Leave the others their time for `took` seconds of work."""
-        await asyncio.sleep(took / self._share)
+        self._owed += took / self._share
+        if self._owed >= SHORTEST:
+            owed, self._owed = self._owed, 0.0
+            await asyncio.sleep(owed)
