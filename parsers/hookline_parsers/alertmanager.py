@@ -16,6 +16,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Bearer, Verified
 from hookline.peek import Unread
 from hookline_parsers.payload import Names, at, fields, name_of, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class Alertmanager:
@@ -82,3 +83,6 @@ def event(status: Names = None, **filters: Names) -> Pattern:
         True
     """
     return picked("alertmanager", status, filters)
+
+
+alertmanager = Sender(parser, event)

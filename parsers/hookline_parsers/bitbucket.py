@@ -14,6 +14,7 @@ from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
 from hookline.peek import Peek
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class Bitbucket:
@@ -84,3 +85,6 @@ def event(name: Names = None, **filters: Names) -> Pattern:
         True
     """
     return picked("bitbucket", [each.replace(":", ".") for each in names(name)], filters)
+
+
+bitbucket = Sender(parser, event)

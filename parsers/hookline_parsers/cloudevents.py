@@ -20,6 +20,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Bearer, Headers, Verified
 from hookline.peek import Items, Peek, check
 from hookline_parsers.payload import KEY, PART, Names, decoded, fields, name_of, picked
+from hookline_parsers.sender import Sender
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -172,3 +173,6 @@ def event(type: Names = None, **filters: Names) -> Pattern:  # noqa: A002 - the 
         True
     """
     return picked("cloudevents", type, filters)
+
+
+cloudevents = Sender(parser, event)

@@ -13,6 +13,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Fresh, Hmac
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, names, payload, picked, with_action, words
+from hookline_parsers.sender import Sender
 
 MINUTE = 60.0
 
@@ -91,3 +92,6 @@ def event(name: Names = None, *, actions: Names = None, **filters: Names) -> Pat
     """
     things = [_snake(each) for each in names(name)] or ["*"]
     return picked("linear", [f"{thing}.{action}" for thing in things for action in names(actions) or ["*"]], filters)
+
+
+linear = Sender(parser, event)

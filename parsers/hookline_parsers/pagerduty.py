@@ -13,6 +13,7 @@ from hookline.events import Event, Identity, Pattern, Pong
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class PagerDuty:
@@ -69,3 +70,6 @@ def event(name: Names = None, **filters: Names) -> Pattern:
         True
     """
     return picked("pagerduty", name, filters)
+
+
+pagerduty = Sender(parser, event)

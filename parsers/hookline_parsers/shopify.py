@@ -11,6 +11,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Hmac
 from hookline_parsers.payload import Names, fields, key_of, name_of, names, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class Shopify:
@@ -64,3 +65,6 @@ def event(topic: Names = None, **filters: Names) -> Pattern:
         True
     """
     return picked("shopify", [each.replace("/", ".") for each in names(topic)], filters)
+
+
+shopify = Sender(parser, event)

@@ -12,6 +12,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
 from hookline.ingress.standard import StandardWebhooks
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class Standard:
@@ -61,3 +62,6 @@ def event(name: Names = None, *, family: str = "webhook", **filters: Names) -> P
         True
     """
     return picked(family, name, filters)
+
+
+standard_webhooks = Sender(parser, event)

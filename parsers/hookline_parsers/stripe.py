@@ -13,6 +13,7 @@ from hookline.events import Event, Identity, Pattern
 from hookline.ingress.schemes import Verified
 from hookline.ingress.signatures import Stamped
 from hookline_parsers.payload import Names, at, fields, key_of, name_of, payload, picked
+from hookline_parsers.sender import Sender
 
 
 class Stripe:
@@ -63,3 +64,6 @@ def event(name: Names = None, **filters: Names) -> Pattern:
         True
     """
     return picked("stripe", name, filters)
+
+
+stripe = Sender(parser, event)

@@ -104,7 +104,7 @@ async def test_a_large_batch_starts_a_run_for_each_of_its_events_which_are_count
     monkeypatch.setattr(metrics.Metric, "count", lambda metric, n=1, **_: counted.append((metric.name, n)))
     app = App()
 
-    @app.job(on=cloudevents.event("sold"))
+    @app.job(on=cloudevents("sold"))
     async def take(ctx: Context, event: Event) -> str: ...
 
     about = {"specversion": "1.0", "source": "/shop", "type": "sold"}

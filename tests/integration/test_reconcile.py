@@ -48,7 +48,7 @@ def make_app() -> App:
     async def deploy(ctx: Context, event: Event) -> Any:
         return event.data["after"]
 
-    @app.job(on=stripe.event("invoice.paid"))
+    @app.job(on=stripe("invoice.paid"))
     async def ship(ctx: Context, event: Event) -> Any:
         return event.data["id"]
 

@@ -171,11 +171,11 @@ async def test_whoever_asks_to_send_cloudevents_is_welcome(site: Site) -> None:
 def make_answering_app() -> App:
     app = App()
 
-    @app.job(on=any_of(slack.command("/hi"), stripe.event("invoice.paid")))
+    @app.job(on=any_of(slack.command("/hi"), stripe("invoice.paid")))
     async def answers(ctx: Context, event: Event) -> dict[str, str]:
         return {"text": str(event.fields.get("text") or event.fields.get("id"))}
 
-    @app.job(on=any_of(slack.command("/sleep"), stripe.event("invoice.voided")))
+    @app.job(on=any_of(slack.command("/sleep"), stripe("invoice.voided")))
     async def sleeps(ctx: Context, event: Event) -> None:
         await ctx.wait_for("never")
 

@@ -135,7 +135,7 @@ def ticks(seconds: float, most: int = 6) -> list[tuple[float, float]]:
 
     Example:
         >>> ticks(10.0)
-        [(0.0, 0.0), (200.0, 2.0), (400.0, 4.0), (600.0, 6.0), (800.0, 8.0), (1000.0, 10.0)]
+        [(0.0, 0), (200.0, 2), (400.0, 4), (600.0, 6), (800.0, 8), (1000.0, 10)]
     """
     step = next((each for each in _STEPS if seconds / each < most), float(_STEPS[-1]))
     count = int(seconds / step + 1e-9)
