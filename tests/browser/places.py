@@ -26,6 +26,7 @@ def places(shown: Shown) -> dict[str, str]:
         "workers": "/workers",
         "tokens": "/tokens",
         "audit": "/audit",
+        "login": "/login",
         "problem": "/runs/none",
         "api": "/docs",
         "problems": "/problems",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser
 from tests.browser.places import places
+from tests.browser.screenshots import SIZES
 from tests.browser.showcase import Shown
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 AXE = AXE_FILE_PATH.read_text()
 LOOK = """async only => (await axe.run(document, {...only, resultTypes: ["violations"]})).violations.map(
@@ -39,3 +45,9 @@ async def test_every_page_keeps_nobody_out_and_fits_every_screen(browser: Browse
         found += [f"{name} in the dark {each}" for each in await page.evaluate(LOOK, only)]
     await context.close()
     assert not found, "\n".join(found)
+
+
+async def test_the_guide_shows_every_page_in_every_look(shown: Shown) -> None:
+    images = re.findall(r'<img src="screenshots/(.+?)"', (DOCS / "dashboard.md").read_text())
+    assert images == [f"{name}-{look}.png" for name in places(shown) for look in SIZES]
+    assert set(images) == {path.name for path in (DOCS / "screenshots").glob("*.png")}
