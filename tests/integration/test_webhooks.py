@@ -12,6 +12,7 @@ import pytest
 from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
+from hookline.ingress.examination import PING
 from hookline.payloads import OPEN
 from hookline.source_settings import SourceSettings
 from hookline_parsers import github
@@ -74,7 +75,7 @@ async def test_what_starts_nothing_is_kept_and_ignored_and_a_ping_is_ponged(site
 
     assert (other.status_code, other.json()["status"], other.json()["runs"]) == (202, "ignored", [])
     assert (ping.status_code, ping.json()["status"]) == (200, "pong")
-    assert [row["status"] for row in await rows(site)] == ["ignored", "ignored"]
+    assert [(row["status"], row["reason"]) for row in await rows(site)] == [("ignored", None), ("ignored", PING)]
 
 
 async def test_the_same_again_is_a_duplicate_and_another_body_a_conflict(site: Site) -> None:

@@ -216,14 +216,15 @@ def _head(out: Console, told: Mapping[str, Any]) -> None:
     head = Text.assemble((told["status"], COLOURS[told["status"]]), f"  {told['type']}  {told['id']}")
     out.print(head, soft_wrap=True)
     if told["reason"]:
-        out.print(Text(harmless(told["reason"]), "red"), soft_wrap=True)
+        out.print(Text(harmless(told["reason"]), "" if told["status"] == "ignored" else "red"), soft_wrap=True)
+    elif not told["bindings"]:
+        out.print("no job is on events of this type")
     for run in told["runs"]:
         out.print(Text("  ".join(str(run[name]) for name in ("job", "id", "state") if name in run)), soft_wrap=True)
 
 
 def _verdicts(out: Console, bindings: Sequence[Mapping[str, Any]]) -> None:
     if not bindings:
-        out.print("no job is on events of this type")
         return
     rows: list[list[Cell]] = [
         [

@@ -29,6 +29,8 @@ DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 NOTHING = bindings.Bound((), ())
 
+PING = "a ping, which is answered and starts nothing"
+
 
 def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tuple[NewDelivery, Pong | None]:
     """What `received` is and what it starts, and how it is answered if it is a mere ping; nothing is written.
@@ -54,8 +56,8 @@ def examine(source: Source, received: Received, jobs: Mapping[str, Job]) -> tupl
         happened = tuple(typed(each) if isinstance(each, Event) else each for each in told_of)
         subject = bindings.subject(happened)
         bound = bindings.bind(happened, jobs, id_, verified.body)
-        reason = bound.problem
-        if reason is None:
+        reason = PING if pong else bound.problem
+        if bound.problem is None:
             events = tuple(each for each in happened if isinstance(each, Event))
             told = bindings.envelopes(events, verified.body)
             status = "accepted" if bound.runs else "ignored"
