@@ -106,5 +106,5 @@ def _misused(error: typer.TyperException) -> int:
     """Say what is wrong with the command; nothing of one that was left without its verb, and printed its help."""
     context = getattr(error, "ctx", None)
     if said := error.format_message():
-        exits.say(said + (f"; see `{context.command_path} --help`" if context else ""))
+        exits.say(said.rstrip(".") + (f"; see `{context.command_path} --help`" if context else ""))
     return exits.Exit.USAGE

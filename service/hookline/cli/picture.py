@@ -68,6 +68,7 @@ class Picture:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         above: list[str] = []
         for each in journal:
+            ended = each["finished_at"] or self.run["finished_at"]  # what was under way then went no further
             path = each["key"].split("/")
             for depth, part in enumerate(path[:-1]):
                 if above[: depth + 1] != path[: depth + 1]:
@@ -78,7 +79,7 @@ class Picture:
                 self._mark(each["state"]),
                 Text("  " * len(above) + harmless(path[-1])),
                 Text(each["state"], STATES.get(each["state"], "")),
-                Text(" ".join(filter(None, (span(each["started_at"], each["finished_at"]), again))), "dim"),
+                Text(" ".join(filter(None, (span(each["started_at"], ended), again))), "dim"),
                 Text(result(each), overflow="ellipsis", no_wrap=True),
             )
         return table
