@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from hookline import App, CallbackFailed, Context, Event, Fatal, Retry, current_step, progress, step
-from hookline.testing import Result, Service
+from hookline.testing.service import Result, Service
 from hookline_parsers import github
 
 app = App()

@@ -25,7 +25,7 @@ from hookline.ingress.intake import Intake
 from hookline.peek import LARGE
 from hookline.settings import Settings
 from hookline.store.database import Connection, Database
-from hookline.testing import Service
+from hookline.testing.service import Service
 from hookline_parsers import github
 
 pytestmark = pytest.mark.cluster

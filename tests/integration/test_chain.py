@@ -11,7 +11,8 @@ import pytest
 from hookline import App, Chain, Context, Failure, Retry, again, step
 from hookline.errors import ConfigurationError
 from hookline.jobs.tree import Tree
-from hookline.testing import Result, Serve
+from hookline.testing import Serve
+from hookline.testing.service import Result
 
 Data = dict[str, Any]
 

@@ -15,7 +15,8 @@ from hookline.codec import uuid7
 from hookline.errors import ConfigurationError
 from hookline.jobs.graph import verdict
 from hookline.store import forks
-from hookline.testing import Result, Serve
+from hookline.testing import Serve
+from hookline.testing.service import Result
 from hookline_parsers import github
 
 RULES = ("all_successful", "all_done", "any_successful", "any_failed", "none_failed")

@@ -15,7 +15,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from hookline import App, Context
 from hookline.settings import Settings
 from hookline.store import control
-from hookline.testing import Service, _serving
+from hookline.testing import _serving
+from hookline.testing.service import Service
 
 NAMES = ("red", "blue")
 UNSTABLE = """

@@ -16,7 +16,8 @@ from tests.support import no_hooks
 from hookline import App, Chain, Context, Graph, Machine, Step, step
 from hookline.codec import uuid7
 from hookline.store import control, forks
-from hookline.testing import Result, Serve, Service
+from hookline.testing import Serve
+from hookline.testing.service import Result, Service
 
 EXAMPLES = PAYLOADS.parent
 NAMES = ("build", "test", "ship")

@@ -1,21 +1,16 @@
-"""Testing: a pytest plug-in that runs an application's jobs on a real Postgres, and lets time pass at will."""
+"""Service: an application at work for a test, which lets time pass at will, has its worker die, and stubs its steps."""
 
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID, uuid4
 
-import asyncpg
-import pytest
-
-from hookline import codec, embedded
+from hookline import codec
 from hookline.app import App
 from hookline.engine.ledger import Ledger
 from hookline.engine.replica import Replica
@@ -27,15 +22,12 @@ from hookline.ingress.parser import find
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
 from hookline.jobs.step import StepCall
-from hookline.payloads import Payloads
 from hookline.settings import Settings
 from hookline.spans import Seconds, seconds
-from hookline.store import migrate, views
+from hookline.store import views
 from hookline.store.database import Connection, Database, transaction
 from hookline.store.journal import Record
 from hookline.store.signals import NewSignal
-
-TEMPLATE = "hookline_template"
 
 ADVANCE = (
     """
@@ -251,84 +243,6 @@ class Service:
 
         with patch.object(StepCall, "invoke", invoked):
             yield
-
-
-Serve = Callable[..., AbstractAsyncContextManager[Service]]
-
-
-@pytest.fixture(scope="session")
-def hookline_postgres() -> Iterator[str]:
-    """The address of an embedded Postgres with a migrated database to copy."""
-    temporary = tempfile.TemporaryDirectory(prefix="hookline-testing-", ignore_cleanup_errors=True)
-    with temporary as directory, embedded.running(Path(directory) / "postgres", durable=False) as dsn:
-        asyncio.run(_make_template(dsn))
-        yield dsn
-
-
-@pytest.fixture
-def hookline(hookline_postgres: str) -> Serve:
-    """Puts an App to work: `async with hookline(app) as service`.
-
-    Args of what it returns:
-        app: the application.
-        always_replay: call each job again from the top after each of its calls, to prove that it can be replayed.
-        settings: by their names, such as `lease=5`.
-
-    Example:
-        async def test_an_order_is_paid(hookline):
-            async with hookline(app) as service:
-                run = await service.start("order", {"number": 7})
-                await service.waiting(run)
-                await service.signal(run, "paid")
-                assert (await service.ended(run)).state == "succeeded"
-    """
-
-    def serve(app: App, *, always_replay: bool = False, **settings: Any) -> AbstractAsyncContextManager[Service]:
-        return _serving(app, hookline_postgres, Settings(always_replay=always_replay, drain=0, poll=0.05, **settings))
-
-    return serve
-
-
-@asynccontextmanager
-async def _serving(app: App, postgres: str, settings: Settings) -> AsyncIterator[Service]:
-    app.check()
-    name = f"hookline_{uuid4().hex}"
-    await _administer(postgres, f"create database {name} template {TEMPLATE} strategy file_copy")
-    try:
-        async with Database(
-            _of_database(postgres, name), patience=settings.lease / 2, payloads=Payloads.of(settings)
-        ) as database:
-            intake = Intake(app, database, timeout=10)
-            service = Service(app, database, settings, intake)
-            writing = asyncio.create_task(intake.run())
-            try:
-                with service.stubbed():
-                    service.begin()
-                    yield service
-            finally:
-                await service.end()
-                writing.cancel()
-                await asyncio.gather(writing, return_exceptions=True)
-    finally:
-        await _administer(postgres, f"drop database {name} with (force)")
-
-
-async def _make_template(dsn: str) -> None:
-    await _administer(dsn, f"create database {TEMPLATE}")
-    await migrate.migrate(_of_database(dsn, TEMPLATE))
-
-
-async def _administer(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _of_database(dsn: str, name: str) -> str:
-    return dsn.replace("/postgres?", f"/{name}?")
 
 
 def _decoded(stored: bytes | None) -> Any:
