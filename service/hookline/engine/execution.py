@@ -14,6 +14,7 @@ from hookline.engine import decide
 from hookline.engine.journal import Journal
 from hookline.engine.logbook import Logbook
 from hookline.engine.parking import Parking
+from hookline.engine.raised import Raised
 from hookline.engine.services import Services
 from hookline.engine.steps import Steps
 from hookline.engine.waits import Waits
@@ -58,7 +59,7 @@ class Execution:
         self._closing: Interrupt | None = None
         self._making_up = False
         self._next_due: float | None = None
-        self._raised: list[tuple[Exception, str]] = []
+        self._raised = Raised()
         self._undo: list[Undo] = []
         self._redo: list[str] = []
         self._parking = Parking(self._on_idle)
@@ -211,7 +212,7 @@ class Execution:
         try:
             value = await _HANDLERS[type(call)](self)(call, record)
         except Exception as error:
-            self._raised.append((error, call.key))
+            self._raised.note(error, call.key)
             raise
         if self._services.always_replay:
             self.interrupt(GivenBack("replayed after each call"))
@@ -234,7 +235,7 @@ class Execution:
             self._note_interrupt(interrupt)
         except Exception as error:  # noqa: BLE001 - whatever the job raises is the run's outcome
             if self._interrupt is None:
-                return decide.failed(self.claim, self._job, error, [*self._steps_of(error), *self._redo])
+                return decide.failed(self.claim, self._job, error, [*self._raised.keys(error), *self._redo])
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -291,7 +292,7 @@ class Execution:
             return self._services.address(self.claim.id, call.key)
         if record.error is not None:
             error = decide.rebuild(record.error)
-            self._raised.append((error, call.key))
+            self._raised.note(error, call.key)
             raise error
         return call.read(codec.NULL if record.output is None else record.output)
 
@@ -310,15 +311,6 @@ class Execution:
             return None
         left = max(0.0, self._job.timeout - self.claim.age)
         return asyncio.get_running_loop().call_later(left, self.interrupt, TimedOut())
-
-    def _steps_of(self, error: BaseException | None) -> list[str]:
-        """The keys of the calls that `error`, or what it was raised from, came out of."""
-        several: Mapping[Any, Exception] = getattr(error, "errors", None) or {}
-        found = [key for each in several.values() for key in self._steps_of(each)]
-        while error is not None and not found:
-            found = [key for raised, key in self._raised if raised is error]
-            error = error.__cause__ or error.__context__
-        return found
 
 
 def _only_opens(call: Call) -> bool:
