@@ -162,6 +162,8 @@ def push(
     Example:
         >>> push(branches=["main", "release/*"]).matches(Event("github.push", fields={"branch": "main"}))
         True
+        >>> print(push(branches=["main", "release/*"], paths="src/**"))
+        github.push, branch main or release/*, file src/**
     """
     return event("push", repository=repository, when=_Pushed(_given(branches), _given(tags), _given(paths), when))
 
@@ -205,6 +207,11 @@ class _Pushed:
     tags: tuple[str, ...] | None
     paths: tuple[str, ...] | None
     when: Callable[[Event], bool] | None
+
+    def __str__(self) -> str:
+        wanted = (("branch", self.branches), ("tag", self.tags), ("file", self.paths))
+        said = [f"{what} {' or '.join(globs)}" for what, globs in wanted if globs is not None]
+        return ", ".join(said + (["when says so"] if self.when is not None else []))
 
     def __call__(self, pushed: Event) -> bool:
         return not self.why_not(pushed)

@@ -216,6 +216,8 @@ class Pattern:
     Example:
         >>> Pattern(["github.push"]).matches(Event("github.push"))
         True
+        >>> print(Pattern(["github.push"], {"repository": ["octo/*", "mona/site"]}))
+        github.push, repository octo/* or mona/site
     """
 
     types: Iterable[str]
@@ -225,6 +227,14 @@ class Pattern:
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", tuple(self.types))
         object.__setattr__(self, "filters", {name: tuple(globs) for name, globs in self.filters.items()})
+
+    def __str__(self) -> str:
+        said = [f"{name} {' or '.join(globs)}" for name, globs in self.filters.items()]
+        if hasattr(self.when, "why_not"):
+            said.append(str(self.when))
+        elif self.when is not None:
+            said.append(f"{getattr(self.when, '__name__', 'when')} says so")
+        return ", ".join(filter(None, [" or ".join(self.types), *said]))
 
     def matches(self, event: Event) -> bool:
         """Whether this pattern picks `event`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +12,9 @@ import pytest
 from pydantic import BaseModel
 from tests.support import Site, on_site
 
-from hookline import App, Context, step
+from hookline import App, Context, Debounce, Event, Rate, Retry, step
 from hookline.store import migrate
+from hookline_parsers import github, stripe
 
 NOWHERE = UUID(int=7)
 
@@ -123,6 +125,38 @@ async def test_jobs_and_workers_and_deliveries_are_shown(site: Site) -> None:
         assert 0 < worker["lease_seconds"] < 6  # it may have been renewed since the question was put
     (delivery,) = (await site.client.get("/api/deliveries?source=github&status=ignored")).json()["deliveries"]
     assert (delivery["key"], delivery["runs"]) == ("guid-1", [])
+
+
+async def test_a_job_is_shown_with_what_it_asks_of_events_and_how_its_runs_get_along(dsn: str) -> None:
+    app = App()
+
+    @app.job(
+        on=github.push(branches=["main", "v*"], repository="octo/*"), scope="{repository}", limit=2,
+        policy=Debounce(30, at_most=timedelta(minutes=10)), rate=Rate(5, per=60), retry=Retry(attempts=3), timeout=90,
+    )  # fmt: skip
+    async def build(ctx: Context, event: Event) -> None: ...
+
+    @app.job(on=stripe("invoice.paid"), correlate="{customer}", on_error="pause")
+    async def bill(ctx: Context, event: Event) -> None: ...
+
+    async with on_site(app, dsn) as site:
+        told = (await site.client.get("/api/jobs/build")).json()
+        assert (told["on"], told["scope"]) == (["github.push"], "{repository}")
+        assert told["picks"] == ["github.push, repository octo/*, branch main or v*"]
+        rate = {"count": 5, "per": 60.0}
+        assert told["terms"] == {"policy": "debounce", "limit": 2, "rate": rate, "quiet": 30.0, "at_most": 600.0}
+        assert (told["attempts"], told["timeout"], told["on_error"]) == (3, 90.0, "fail")
+
+        told = (await site.client.get("/api/jobs/bill")).json()
+        assert (told["picks"], told["terms"]) == (["stripe.invoice.paid"], None)
+        assert (told["correlate"], told["on_error"]) == ("{customer}", "pause")
+
+        shown = await site.hookline("jobs", "show", "build")
+        for line in ("policy    debounce", "limit     2", "rate      5 in 60 s", "quiet     30 s", "at_most   600 s"):
+            assert line in shown, line
+        page = (await site.client.get("/jobs/build")).text
+        assert "5 in 1m" in page
+        assert "github.push, repository octo/*, branch main or v*" in page
 
 
 async def test_a_worker_is_shown_with_as_many_runs_as_it_has_in_this_moment(site: Site) -> None:

@@ -55,7 +55,7 @@ def show(
     if json:
         typer.echo(as_json(told))
     else:
-        details(told | {"unfinished": _unfinished(told)})
+        details(_shown(told))
 
 
 @commands.command()
@@ -93,6 +93,20 @@ def _row(told: dict[str, Any]) -> list[str]:
         told["name"], str(told["version"] or "nobody offers it"), _unfinished(told), ", ".join(told["on"]),
         told["description"].partition("\n")[0],
     ]  # fmt: skip
+
+
+def _shown(told: dict[str, Any]) -> dict[str, Any]:
+    """A job for people: what its scope has is told beside it."""
+    terms = told["terms"] or {}
+    if rate := terms.get("rate"):
+        terms["rate"] = f"{rate['count']} in {rate['per']:g} s"
+    for span in ("quiet", "at_most"):
+        if terms.get(span):
+            terms[span] = f"{terms[span]:g} s"
+    shown: dict[str, Any] = {}
+    for name, value in (told | {"on": "; ".join(told["picks"]), "unfinished": _unfinished(told)}).items():
+        shown |= terms if name == "terms" else {name: value}
+    return {name: value for name, value in shown.items() if name not in ("picks", "at_least")}
 
 
 def _unfinished(told: dict[str, Any]) -> str:

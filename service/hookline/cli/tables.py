@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hookline.cli.client import harmless
+from hookline.cli.client import as_line, harmless
 
 GAP = 2
 LEAST = 8
@@ -112,4 +112,5 @@ def details(told: dict[str, Any]) -> None:
     out = console()
     for name, value in rows:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = as_line(value) if isinstance(value, dict) else text
         out.print(Text.assemble((f"{name:{wide}}  ", "dim"), harmless(text)), soft_wrap=True)

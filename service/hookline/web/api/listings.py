@@ -10,14 +10,21 @@ from starlette.responses import Response
 
 from hookline import codec
 from hookline.jobs.diagram import of_runs
-from hookline.jobs.job import Job
+from hookline.jobs.job import Job, Scope
+from hookline.spans import seconds
 from hookline.store import connectors, overview, views, workers
 from hookline.store.database import Database
+from hookline.terms import Debounce, Terms
 from hookline.web import answers
 from hookline.web.faults import Fault
 from hookline.web.problems import Problem
 
 RUNS_LOOKED_AT = 50
+
+UNDECLARED: dict[str, object] = {
+    "version": None, "description": "", "on": [], "picks": [], "scope": None, "terms": None, "correlate": None,
+    "attempts": None, "timeout": None, "on_error": None, "input_schema": {},
+}  # fmt: skip
 
 
 class Listings:
@@ -55,13 +62,9 @@ class Listings:
                 at_least[row["job"]] += [row["state"]] if row["is_more"] else []
             offered = await views.offered(connection)
         return {
-            name: {
-                "name": name,
-                "version": job.version if (job := self._jobs.get(name)) else None,
-                "description": (job.function.__doc__ or "").strip() if job else "",
-                "on": [type_ for pattern in job.on for type_ in pattern.types] if job else [],
-                "scope": job.scope if job and isinstance(job.scope, str) else None,
-                "input_schema": job.takes.schema() if job and job.takes else {},
+            name: {"name": name}
+            | _declared(self._jobs.get(name))
+            | {
                 "offered": sorted(each for each in offered if each.rpartition("@")[0] == name),
                 "unfinished": counts[name],
                 "at_least": at_least[name],
@@ -94,3 +97,38 @@ class Listings:
         async with self._database.reading() as connection:
             rows = await workers.listed(connection)
         return answers.json({"workers": [dict(row) for row in rows]})
+
+
+def _declared(job: Job | None) -> dict[str, object]:
+    """What this application says of a job, if it has it."""
+    if job is None:
+        return UNDECLARED
+    return {
+        "version": job.version,
+        "description": (job.function.__doc__ or "").strip(),
+        "on": [type_ for pattern in job.on for type_ in pattern.types],
+        "picks": [str(pattern) for pattern in job.on],
+        "scope": _template(job.scope),
+        "terms": None if job.scope is None else _terms(job.terms),
+        "correlate": _template(job.correlate),
+        "attempts": job.retry.attempts,
+        "timeout": job.timeout,
+        "on_error": job.on_error,
+        "input_schema": job.takes.schema() if job.takes else {},
+    }
+
+
+def _template(given: Scope) -> str | None:
+    """A template as it was written; what a function answers nobody knows before."""
+    return given if isinstance(given, str) else None
+
+
+def _terms(terms: Terms) -> dict[str, object]:
+    quiet = terms.policy if isinstance(terms.policy, Debounce) else None
+    return {
+        "policy": "debounce" if quiet else terms.policy,
+        "limit": terms.limit,
+        "rate": None if terms.rate is None else {"count": terms.rate.count, "per": seconds(terms.rate.per)},
+        "quiet": None if quiet is None else seconds(quiet.quiet),
+        "at_most": None if quiet is None or quiet.at_most is None else seconds(quiet.at_most),
+    }

@@ -154,17 +154,41 @@ class DataDeleted(TypedDict):
     data_deletion: Literal["requested", "done"]
 
 
+class Terms(TypedDict):
+    """How the runs in one scope of a job get along; spans are in seconds."""
+
+    policy: Literal["queue", "cancel_running", "replace_waiting", "skip", "debounce"]
+    limit: int | None
+    rate: RunsPer | None
+    quiet: float | None
+    at_most: float | None
+
+
+class RunsPer(TypedDict):
+    """So many runs in so many seconds."""
+
+    count: int
+    per: float
+
+
 class Job(TypedDict):
     """A job, as it is declared here, and who can run it.
 
-    Of the states in `at_least` there are more unfinished runs than are counted.
+    `on` has the types of events, and `picks` tells people what else is asked of them. Of the states in `at_least` there
+    are more unfinished runs than are counted.
     """
 
     name: str
     version: int | None
     description: str
     on: list[str]
+    picks: list[str]
     scope: str | None
+    terms: Terms | None
+    correlate: str | None
+    attempts: int | None
+    timeout: float | None
+    on_error: Literal["fail", "pause"] | None
     input_schema: dict[str, Any]
     offered: list[str]
     unfinished: dict[str, int]

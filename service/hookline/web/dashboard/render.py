@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hookline.errors import HooklineError, Unavailable
+from hookline.spans import seconds
 from hookline.web.access import Principal, Role
 from hookline.web.dashboard import assets, words
 from hookline.web.faults import Fault
@@ -70,6 +71,7 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters |= {
     "moment": _moment,
+    "seconds": seconds,
     "span": words.span,
     "size": words.size,
     "count": words.count,
