@@ -27,3 +27,4 @@ def test_a_step_that_was_under_way_when_its_run_ended_took_until_then() -> None:
     }  # fmt: skip
     assert "started 2.0 s" in drawn("cancelled", "2026-01-02T03:04:08Z", step)
     assert "started 2.0 s" not in drawn("running", None, step)
+    assert drawn("paused", None, step).rstrip().endswith("started"), "nobody knows how long it went on"

@@ -68,7 +68,6 @@ class Picture:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         above: list[str] = []
         for each in journal:
-            ended = each["finished_at"] or self.run["finished_at"]  # what was under way then went no further
             path = each["key"].split("/")
             for depth, part in enumerate(path[:-1]):
                 if above[: depth + 1] != path[: depth + 1]:
@@ -79,10 +78,16 @@ class Picture:
                 self._mark(each["state"]),
                 Text("  " * len(above) + harmless(path[-1])),
                 Text(each["state"], STATES.get(each["state"], "")),
-                Text(" ".join(filter(None, (span(each["started_at"], ended), again))), "dim"),
+                Text(" ".join(filter(None, (self._took(each), again))), "dim"),
                 Text(result(each), overflow="ellipsis", no_wrap=True),
             )
         return table
+
+    def _took(self, step: dict[str, Any]) -> str:
+        """What a step took; of one that was under way when its run was left, until then, if that is known."""
+        if self.run["state"] == "paused" and step["state"] in ("started", "intent"):
+            return ""
+        return span(step["started_at"], step["finished_at"] or self.run["finished_at"])
 
     def _mark(self, of: str) -> RenderableType:
         return self._spinner if self._live and of in OPEN else Text(MARKS.get(of, "·"), STATES.get(of, ""))
