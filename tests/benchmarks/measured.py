@@ -11,9 +11,6 @@ from tests.conftest import of_database
 
 from hookline.store import migrate
 
-ROUND, MOST_LOG = 12_000, 150_000
-"""Rows of 8 KB written at once, and in all: about as much as `max_wal_size`, after which files are used again."""
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -44,19 +41,3 @@ async def fresh(dsn: str, name: str) -> AsyncIterator[str]:
     finally:
         await admin.execute(f"drop database {name} with (force)")
         await admin.close()
-
-
-async def worn_in(dsn: str) -> None:
-    """Have a server's log be as of one that has worked for a while: files that are used again, not made anew.
-
-    A new server makes and zeroes a file of it for every 16 MB, until it has so many that checkpoints leave it enough.
-    """
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("create table worn (filler text)")
-    await connection.execute("alter table worn alter filler set storage external")  # not packed
-    for _ in range(MOST_LOG // ROUND):
-        await connection.execute("insert into worn select repeat('x', 8000) from generate_series(1, $1::int)", ROUND)
-        await connection.execute("truncate worn")
-    await connection.execute("drop table worn")
-    await connection.execute("checkpoint")
-    await connection.close()
