@@ -233,7 +233,7 @@ class Pattern:
         if hasattr(self.when, "why_not"):
             said.append(str(self.when))
         elif self.when is not None:
-            said.append(f"{getattr(self.when, '__name__', 'when')} says so")
+            said.append(f"{_name(self.when)} says so")
         return ", ".join(filter(None, [" or ".join(self.types), *said]))
 
     def matches(self, event: Event) -> bool:
@@ -254,7 +254,7 @@ class Pattern:
         why: Callable[[Event], str] | None = getattr(self.when, "why_not", None)
         if why is not None:
             return why(event)[:300] or None
-        return None if self.when is None or self.when(event) else f"{getattr(self.when, '__name__', 'when')} says no"
+        return None if self.when is None or self.when(event) else f"{_name(self.when)} says no"
 
 
 def any_of(*patterns: Pattern) -> tuple[Pattern, ...]:
@@ -272,6 +272,12 @@ def any_of(*patterns: Pattern) -> tuple[Pattern, ...]:
 def is_or_under(type_: str, picked: str) -> bool:
     """Whether events of `type_` are picked by `picked`: the same, or a sub-type of it, or what its `*` allow."""
     return type_ == picked or type_.startswith(picked + ".") or ("*" in picked and fnmatchcase(type_, picked))
+
+
+def _name(when: Predicate) -> str:
+    """What people know a function by; one that was given no name is the pattern's `when`."""
+    name = getattr(when, "__name__", "")
+    return name if name.isidentifier() else "when"
 
 
 def _texts(event: Event, name: str) -> list[str]:

@@ -21,6 +21,7 @@ from tests.support import KEY, OTHER_KEY, PUSH, Site, Watch, on_site, watching
 from hookline import App, CallbackFailed, Context, Event
 from hookline.codec import Unopened
 from hookline.errors import Hold
+from hookline.ingress.examination import PING
 from hookline.packing import packed
 from hookline.payloads import HEAD, MARK, digests
 from hookline.store.resealing import TABLES
@@ -149,6 +150,13 @@ async def play(site: Site) -> UUID:
     await send_suite(site, "g-suite")
     await site.house.watch.ended(run)
     return run
+
+
+async def test_a_ping_tells_why_it_starts_nothing_though_payloads_rest_encrypted(dsn: str) -> None:
+    async with sealed(dsn) as site:
+        await site.push("g1", b'{"zen": "Half measures are as bad as nothing at all."}', X_GitHub_Event="ping")
+        (told,) = (await site.client.get("/api/deliveries")).json()["deliveries"]
+        assert told["reason"] == PING
 
 
 async def test_a_marker_planted_everywhere_is_nowhere_plain_and_comes_back_to_code_and_readers(dsn: str) -> None:

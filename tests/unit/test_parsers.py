@@ -145,6 +145,7 @@ WHY_NOT: list[tuple[Pattern, dict[str, Any], str]] = [
     (github.push(paths=["lib/**"]), MAIN | FILES, "none of 3 changed files is lib/**"),
     (github.push(), MAIN | {"deleted": True}, "it deletes what it is pushed to"),
     (github.push(when=lambda pushed: False), MAIN, "when says no"),
+    (github.event("push", when=lambda pushed: False), MAIN, "when says no"),
     (github.event("push", **{"commits.added": "x"}), MAIN | FILES, "commits.added is 'src/a/b.py', not x"),
 ]
 
@@ -279,6 +280,16 @@ def test_the_patterns_of_a_sender_pick_its_event_and_no_other_senders(pattern: P
         assert not isinstance(parsed, Pong)
         picked |= {each.type for each in parsed if isinstance(each, Event) and pattern.matches(each)}
     assert picked == {type_}
+
+
+def test_a_pattern_reads_as_what_it_asks() -> None:
+    def is_large(event: Event) -> bool:
+        return len(event.data) > 9
+
+    assert str(github.event("push", when=is_large)) == "github.push, is_large says so"
+    assert str(github.event("push", when=lambda _: True)) == "github.push, when says so"
+    assert str(github.push(tags="v*", when=is_large)) == "github.push, tag v*, when says so"
+    assert str(stripe("invoice.*", livemode="true")) == "stripe.invoice.*, livemode true"
 
 
 def test_a_batch_of_cloudevents_is_as_many_events() -> None:

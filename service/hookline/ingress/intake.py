@@ -18,7 +18,7 @@ from hookline.app import App
 from hookline.errors import Rejected
 from hookline.events import Pong, Trigger
 from hookline.ingress.alarms import Alarms
-from hookline.ingress.examination import examine, key_again, remembered
+from hookline.ingress.examination import PING, examine, key_again, remembered
 from hookline.ingress.patience import Patience
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
@@ -122,7 +122,7 @@ class Intake:
 
     async def _taken_in(self, source: Source, new: NewDelivery, pong: Pong | None) -> Receipt:
         if self._payloads.sealing:
-            new = replace(new, bare=None if new.reason is None else DISCREET)
+            new = replace(new, bare=None if new.reason in (None, PING) else DISCREET)
         if len(new.body) > LARGE:
             new = replace(new, rest=await self._at_rest(new.body))
         receipt = _receipt(await self._committed(new), pong)
