@@ -134,6 +134,11 @@ async def test_the_command_line_says_which_it_is() -> None:
     assert await hookline("--version") == (0, f"hookline {version('hookline')}\n", "")
 
 
+async def test_a_command_that_is_misused_says_so_in_one_line() -> None:
+    said = "hookline: Missing argument 'RUN'; see `hookline runs show --help`\n"
+    assert await hookline("runs", "show") == (2, "", said)
+
+
 async def test_parsers_are_listed_and_checked() -> None:
     status, out, _ = await hookline("parsers", "list")
     assert (status, "pagerduty" in out, "application/cloudevents-batch+json" in out) == (0, True, True)

@@ -97,12 +97,10 @@ def _row(told: dict[str, Any]) -> list[str]:
 
 def _shown(told: dict[str, Any]) -> dict[str, Any]:
     """A job for people: what its scope has is told beside it."""
-    terms = told["terms"] or {}
+    terms = dict(told["terms"] or {})
     if rate := terms.get("rate"):
         terms["rate"] = f"{rate['count']} in {rate['per']:g} s"
-    for span in ("quiet", "at_most"):
-        if terms.get(span):
-            terms[span] = f"{terms[span]:g} s"
+    terms |= {span: f"{terms[span]:g} s" for span in ("quiet", "at_most") if terms.get(span)}
     shown: dict[str, Any] = {}
     for name, value in (told | {"on": "; ".join(told["picks"]), "unfinished": _unfinished(told)}).items():
         shown |= terms if name == "terms" else {name: value}
