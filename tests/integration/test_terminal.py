@@ -46,7 +46,7 @@ async def listened_to(site: Site) -> None:
     """Return once a stream is open."""
     feed = site.server._feed
     assert feed is not None
-    while not feed._present:
+    while not feed._listeners:  # present it is before it is known from where on
         await asyncio.sleep(0.02)  # it tells nobody
 
 
