@@ -19,6 +19,7 @@ from hookline.errors import Rejected
 from hookline.events import Pong, Trigger
 from hookline.ingress.alarms import Alarms
 from hookline.ingress.examination import PING, examine, key_again, remembered
+from hookline.ingress.examiner import Examiner
 from hookline.ingress.patience import Patience
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
@@ -77,6 +78,7 @@ class Intake:
         self._large = asyncio.Lock()  # the threads of several would keep the loop waiting for all of them
         self._commit: Commit = GroupCommit(database, self._write, name="intake", limit=BATCH, few=FEW)
         self._aside: Commit = GroupCommit(database, self._write, name="intake_large", limit=1)
+        self._examiner = Examiner(partial(examine, jobs=self._jobs), self._hand_in)
 
     async def run(self) -> None:
         """Write until cancelled; what is large by a connection of its own, so that nothing small waits behind it."""
@@ -93,12 +95,17 @@ class Intake:
             Unavailable: it could not be committed in time; it may be sent again.
         """
         try:
-            examined, pong = await self.examined(source, received)
+            if len(received.body) > LARGE or self._database.held is not None:
+                examined, pong = await self.examined(source, received)
+                source.quota.spend()
+                return await self._taken_in(source, examined, pong)
+            arrival = self._examiner.take(source, received)
+            self._patience.limit(arrival.committed)
+            stored = await arrival.committed
+            return _settled(source, arrival.new, stored, arrival.pong)
         except Rejected as rejected:
             metrics.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
-        source.quota.spend()
-        return await self._taken_in(source, examined, pong)
 
     async def replay(self, source: Source, kept: asyncpg.Record, id_: UUID) -> Receipt:
         """Take a delivery that is kept in again, through today's parser and jobs.
@@ -121,13 +128,18 @@ class Intake:
         return await self._taken_in(source, again, pong)
 
     async def _taken_in(self, source: Source, new: NewDelivery, pong: Pong | None) -> Receipt:
-        if self._payloads.sealing:
-            new = replace(new, bare=None if new.reason in (None, PING) else DISCREET)
+        new = self._discreet(new)
         if len(new.body) > LARGE:
             new = replace(new, rest=await self._at_rest(new.body))
-        receipt = _receipt(await self._committed(new), pong)
-        _tell(source, new, receipt)
-        return receipt
+        return _settled(source, new, await self._committed(new), pong)
+
+    def _hand_in(self, new: NewDelivery, committed: asyncio.Future[Any]) -> None:
+        self._commit.submit(self._discreet(new), committed)
+
+    def _discreet(self, new: NewDelivery) -> NewDelivery:
+        if not self._payloads.sealing:
+            return new
+        return replace(new, bare=None if new.reason in (None, PING) else DISCREET)
 
     async def _at_rest(self, body: bytes) -> bytes:
         """A large body as it is stored, found in a thread."""
@@ -209,8 +221,15 @@ async def _send(connection: Connection, signalled: Sequence[NewSignal]) -> list[
         return await signals.send(connection, signalled)
 
 
-def _receipt(stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
+def _settled(source: Source, new: NewDelivery, stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
+    """What the sender of `new` is told, now that it is `stored`; people are told too."""
     assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
+    receipt = _receipt(stored, pong)
+    _tell(source, new, receipt)
+    return receipt
+
+
+def _receipt(stored: Stored, pong: Pong | None) -> Receipt:
     if stored.status == "conflict":
         return Receipt(stored.id, "conflict", reason=stored.reason)
     if stored.duplicate:

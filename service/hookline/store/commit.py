@@ -53,9 +53,10 @@ class GroupCommit(Generic[Item, Result]):
         self._arrived = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
-    def submit(self, item: Item) -> asyncio.Future[Result]:
-        """Hand in `item`; the future has its result once it is committed."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    def submit(self, item: Item, future: asyncio.Future[Result] | None = None) -> asyncio.Future[Result]:
+        """Hand in `item`; the future, whoever made it, has its result once it is committed."""
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
         self._pending.append((item, future))
         self._arrived.set()
         return future
