@@ -66,8 +66,9 @@ async def test_what_came_together_is_handed_in_as_it_came_and_what_is_refused_ke
 
 async def test_what_comes_later_is_examined_too() -> None:
     watched = Watched()
-    for body in (b"one", b"two"):
-        assert await watched.examiner.take(source(), of(body)).committed == body
+    async with asyncio.timeout(5):
+        for body in (b"one", b"two"):
+            assert await watched.examiner.take(source(), of(body)).committed == body
 
 
 async def test_only_what_is_authentic_uses_up_the_rate_of_its_source() -> None:
@@ -83,7 +84,8 @@ async def test_what_nobody_waits_for_any_more_is_not_handed_in() -> None:
     watched = Watched()
     gone, there = (watched.examiner.take(source(), of(body)) for body in (b"gone", b"there"))
     gone.committed.cancel()
-    await there.committed
+    async with asyncio.timeout(5):
+        await there.committed
     assert watched.done == [("examined", b"there"), ("handed in", b"there")]
 
 
