@@ -25,6 +25,7 @@ max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 2GB
 wal_compression = on
+autovacuum_naptime = 10s
 """
 
 
