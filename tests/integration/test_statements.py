@@ -258,3 +258,19 @@ async def test_what_the_dashboard_asks_is_read_from_indexes(dsn: str, analysed: 
             assert index in asked.plan, f"{name}: {asked.plan}"
             scans = [part for part in asked.plan.split('"Node Type": "')[1:] if part.startswith("Seq Scan")]
             assert not [each for each in scans if '"runs"' in each or '"deliveries"' in each], (name, asked.plan)
+
+
+KEPT = """
+select heap.relname, heap.reloptions as rows, toast.reloptions as payloads
+  from pg_class as heap join pg_class as toast on toast.oid = heap.reltoastrelid
+ where heap.oid = any(array['hookline.deliveries', 'hookline.run_data', 'hookline.journal']::regclass[])
+"""
+
+
+async def test_what_is_written_once_and_kept_is_frozen_by_the_first_vacuum_and_so_are_its_payloads(dsn: str) -> None:
+    async with Database(dsn) as database, database.session() as connection:
+        kept = await connection.fetch(KEPT)
+    assert len(kept) == 3
+    for each in kept:
+        assert "autovacuum_freeze_min_age=0" in each["rows"], each["relname"]
+        assert "autovacuum_freeze_min_age=0" in each["payloads"], each["relname"]
