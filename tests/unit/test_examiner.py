@@ -56,7 +56,8 @@ async def test_what_came_together_is_handed_in_as_it_came_and_what_is_refused_ke
     watched = Watched()
     first, forged, last = (watched.examiner.take(source(), of(body)) for body in (b"first", b"forged", b"last"))
     assert watched.done == []
-    assert await last.committed == b"last"
+    async with asyncio.timeout(5):
+        assert await last.committed == b"last"
     assert first.committed.result() == b"first"
     with pytest.raises(Rejected, match="signature_mismatch"):
         await forged.committed
