@@ -76,7 +76,8 @@ async def test_only_what_is_authentic_uses_up_the_rate_of_its_source() -> None:
     watched, limited = Watched(), source(Rate(1, 3600))
     forged, one, two = (watched.examiner.take(limited, of(body)) for body in (b"forged", b"one", b"two"))
     with pytest.raises(TooOften):
-        await two.committed
+        async with asyncio.timeout(5):
+            await two.committed
     assert one.committed.result() == b"one"
     assert isinstance(forged.committed.exception(), Rejected)
 
