@@ -1,7 +1,7 @@
 """Freezing: what is written once and kept is frozen by the first vacuum that sees it, and so written once.
 
-By default its pages are written a second time when they are vacuumed, and a third when they are old enough to be
-frozen. If there was a checkpoint in between the whole page goes into the log: twice the log for the same webhooks.
+By default a vacuum may mark its pages, and a later one freeze them, each of which writes them again. If there was a
+checkpoint in between the whole page goes into the log, where Postgres keeps checksums.
 """
 
 from alembic import op

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context
 from typing import Any
 
 from hookline.events import Pong
@@ -55,7 +55,7 @@ class Examiner:
         self._examine = examine
         self._hand_in = hand_in
         self._arrived: list[Arrival] = []
-        self._context = copy_context()  # nobody's: what is logged of one is not to be told as another's
+        self._context = Context()  # nobody's: what is logged of one is not to be told as another's
 
     def take(self, source: Source, received: Received) -> Arrival:
         """Have a delivery examined and handed in, with all that come in beside it."""
