@@ -246,6 +246,13 @@ async def test_a_body_up_to_the_limit_is_taken_and_a_larger_one_is_not(site: Sit
     assert len(await rows(site)) == (size <= LIMIT)
 
 
+async def test_a_body_that_is_too_large_is_refused_at_once_if_all_of_it_is_there(site: Site) -> None:
+    chunk = b"%x\r\n%b\r\n" % (LIMIT + 1, b" " * (LIMIT + 1))
+    async with asyncio.timeout(5):
+        answer = await site.dial(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
 async def test_githubs_largest_delivery_is_taken_and_one_byte_more_is_not(dsn: str) -> None:
     padding = 25 * 2**20 - len(PUSH)
     async with on_site(make_app(), dsn) as site:

@@ -111,7 +111,7 @@ async def read(request: Request, headers: Headers, share: Share, limits: Limits)
 async def _arrived(receive: Receive, headers: Headers, share: Share, limits: Limits) -> bytes:
     declared = headers.all("content-length")
     if declared and declared[0].isdigit() and int(declared[0]) > limits.size:
-        await _refuse(receive, limits)
+        await _refuse(receive, limits, more=True)
     body: bytes | bytearray = b""
     more = True
     while more:
@@ -122,7 +122,7 @@ async def _arrived(receive: Receive, headers: Headers, share: Share, limits: Lim
         else:
             body += chunk
         if len(body) > limits.size:
-            await _refuse(receive, limits)
+            await _refuse(receive, limits, more=more)
     return bytes(body)
 
 
@@ -134,13 +134,12 @@ async def _next(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-async def _refuse(receive: Receive, limits: Limits) -> NoReturn:
+async def _refuse(receive: Receive, limits: Limits, *, more: bool) -> NoReturn:
     """Raise the problem 413, once the sender listens: closing on one that still sends resets the connection.
 
-    What it still sends is thrown away, up to as much again as it may send.
+    If there is `more` it is thrown away, up to as much again as it may send.
     """
     thrown_away = 0
-    more = True
     while more and thrown_away <= limits.size:
         chunk, more = await _next(receive)
         thrown_away += len(chunk)
