@@ -26,6 +26,7 @@ shared_buffers = 256MB
 max_wal_size = 2GB
 wal_compression = on
 autovacuum_naptime = 10s
+autovacuum_vacuum_cost_limit = 2000
 """
 
 
