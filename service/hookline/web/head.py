@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from hookline import metrics
 from hookline.web import problems
+from hookline.web.exchange import Direct
 from hookline.web.faults import Fault
 from hookline.web.packet import Packet
 
@@ -31,7 +30,7 @@ _REFUSAL = b"\r\n".join((
 ))  # fmt: skip
 
 
-class BoundedHead(HttpToolsProtocol):
+class BoundedHead(Direct):
     """HTTP/1.1, whose heads have at most `MOST_HEADERS` headers and `MOST_BYTES` bytes."""
 
     _is_in_head = True

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from hookline.errors import ConfigurationError
 from hookline.web.head import BoundedHead
 from hookline.web.stream import Feed
+from hookline.web.webhooks import Webhooks
 
 UNSENT = 30_000
 """Milliseconds after which a client that takes nothing of what it is sent counts as gone."""
@@ -25,10 +26,15 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, application: Starlette, listening: socket.socket, *, drain: float) -> None:
+        webhooks: Webhooks | None = getattr(application, "webhooks", None)
+
+        class Connection(BoundedHead):
+            answer = None if webhooks is None else webhooks.answer
+
         super().__init__(
             uvicorn.Config(
                 application,
-                http=BoundedHead,  # by httptools: h11 lets pass what smuggles requests
+                http=Connection,  # by httptools: h11 lets pass what smuggles requests
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -41,14 +41,18 @@ class Webhooks:
         self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer what is asked of a source, whatever becomes of it."""
+        """Answer what is asked of a source."""
+        answer = await self.answer(scope, receive)
+        await answer(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """What is answered to who asks it of a source, whatever becomes of it."""
         request = Request(scope, receive)
         name = scope["path"].removeprefix(PATH)
         try:
-            answer = await (self.welcome(name, request) if scope["method"] == "OPTIONS" else self.post(name, request))
+            return await (self.welcome(name, request) if scope["method"] == "OPTIONS" else self.post(name, request))
         except Exception as error:  # noqa: BLE001 - each is answered
-            answer = problems.answer(request, error)
-        await answer(scope, receive, send)
+            return problems.answer(request, error)
 
     async def post(self, name: str, request: Request) -> Response:
         """Take one delivery in for the source called `name`, and answer once it is committed."""
