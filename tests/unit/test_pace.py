@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
+from starlette.types import Message
 
 from hookline import App
 from hookline.ingress.intake import Intake
@@ -12,7 +14,7 @@ from hookline.ingress.register import Register
 from hookline.settings import load
 from hookline.store.database import Database
 from hookline.web import pace, routes
-from hookline.web.frames import Filter, Told
+from hookline.web.frames import PIECE, EventStream, Filter, Told
 from hookline.web.listener import Listener
 from hookline.web.pace import Pace
 
@@ -113,3 +115,25 @@ def test_who_may_not_see_a_secret_is_not_sent_it() -> None:
     come = [told(1, secret=True)]
     assert ALL.portion(come, 1).pieces == [b"withheld"]
     assert seeing.portion(come, 1).pieces == [come[0].frame]
+
+
+async def test_between_two_pieces_others_have_their_turn() -> None:
+    happened: list[str] = []
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        for _ in range(2):
+            asyncio.get_running_loop().call_soon(happened.append, "another")
+            yield b"piece"
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b"piece":
+            happened.append("sent")
+
+    await EventStream(b"", pieces()).stream_response(send)
+    assert happened == ["sent", "another", "sent", "another"]
+
+
+def test_what_is_much_is_sent_in_pieces() -> None:
+    portion = ALL.portion([told(seq, 1000) for seq in range(50)], 50)
+    assert max(map(len, portion.pieces)) < PIECE + 1100
+    assert b"".join(portion.pieces) == b"".join(told(seq, 1000).frame for seq in range(50))

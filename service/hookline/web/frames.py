@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
@@ -20,8 +21,12 @@ Kind = Literal["run", "delivery", "data"]
 RETRY = 1000
 """Milliseconds after which a client that was cut off asks again."""
 
-PIECE = 32 * 1024
-"""Bytes that are sent at once, about: what a slow client keeps in memory is a few of these."""
+PIECE = 8 * 1024
+"""Bytes that are sent at once, about: what a slow client keeps in memory is a few of these.
+
+Measured: with four times as many, and no turn for others in between, one of a hundred runs started a tenth later while
+a thousand clients watched.
+"""
 
 MEDIA_TYPE = "text/event-stream"
 
@@ -173,4 +178,5 @@ class EventStream(StreamingResponse):
             await send({"type": "http.response.body", "body": self._first, "more_body": True})
             async for piece in self._rest:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)  # which sending does not do by itself, as long as the client takes it
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hookline.web.listener import Listener
 
-BESIDE_RUNS, ALONE = 0.02, 0.5
+BESIDE_RUNS, ALONE = 0.01, 0.5
 """The part of a process's time that streams may take where runs are executed, and where none are; when they would take
 more they fall behind."""
 
