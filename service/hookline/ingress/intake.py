@@ -95,7 +95,7 @@ class Intake:
             Unavailable: it could not be committed in time; it may be sent again.
         """
         try:
-            if len(received.body) > LARGE or self._database.held is not None:
+            if len(received.body) > LARGE:
                 examined, pong = await self.examined(source, received)
                 source.quota.spend()
                 return await self._taken_in(source, examined, pong)
