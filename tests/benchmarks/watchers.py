@@ -34,7 +34,9 @@ class Watcher(asyncio.Protocol):
         self.told += data.count(b"\nevent: ")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it was dropped."""
+        """Note that it was dropped; nobody waits for one that was never let in."""
+        if not self.ready.done():
+            self.ready.set_exception(exc or ConnectionError("the stream was refused"))
         self.is_over = True
 
 

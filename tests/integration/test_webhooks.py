@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from starlette.types import Receive, Scope, Send
 from tests.support import PUSH, SECRET, Site, on_site
 
 from hookline import App, Context, Event
 from hookline.ingress.examination import PING
 from hookline.payloads import OPEN
 from hookline.source_settings import SourceSettings
+from hookline.web.webhooks import Webhooks
 from hookline_parsers import github
 
 LIMIT = 100_000
@@ -244,6 +246,23 @@ async def test_a_body_up_to_the_limit_is_taken_and_a_larger_one_is_not(site: Sit
     answer = await site.client.post("/webhooks/github", content=chunks() if chunked else body, headers=headers)
     assert answer.status_code == (202 if size <= LIMIT else 413)
     assert len(await rows(site)) == (size <= LIMIT)
+
+
+async def test_a_delivery_of_a_moderate_size_goes_past_asgi_and_a_larger_one_does_not(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    through_asgi = Webhooks.__call__
+
+    async def noted(webhooks: Webhooks, scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await through_asgi(webhooks, scope, receive, send)
+
+    monkeypatch.setattr(Webhooks, "__call__", noted)
+    assert (await site.push("guid-1", PUSH)).status_code == 202
+    assert asked == []
+    assert (await site.push("guid-2", PUSH + b" " * 70_000)).status_code == 202
+    assert asked == ["/webhooks/github"]
 
 
 async def test_a_body_that_is_too_large_is_refused_at_once_if_all_of_it_is_there(site: Site) -> None:
