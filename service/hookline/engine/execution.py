@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from hookline import codec, telemetry
 from hookline.engine import decide
+from hookline.engine.handlers import HANDLERS
 from hookline.engine.journal import Journal
 from hookline.engine.logbook import Logbook
 from hookline.engine.parking import Parking
@@ -19,30 +20,14 @@ from hookline.engine.services import Services
 from hookline.engine.steps import Steps
 from hookline.engine.waits import Waits
 from hookline.errors import Cancelled, GivenBack, Interrupt, Paused, Suspended, TimedOut
-from hookline.jobs.call import (
-    Call,
-    Child,
-    Decision,
-    Note,
-    Send,
-    Skip,
-    Sleep,
-    Stream,
-    Tag,
-    WaitForCallback,
-    WaitForEvent,
-    WaitForNext,
-    WaitForSignal,
-)
+from hookline.jobs.call import Call, Decision, WaitForCallback
 from hookline.jobs.calls import Info
 from hookline.jobs.context import Context
 from hookline.jobs.job import Job
-from hookline.jobs.step import Poll, StepCall, Undo
+from hookline.jobs.step import Undo
 from hookline.store.claims import Claim
 from hookline.store.finishes import Finish
 from hookline.store.journal import Record
-
-Handler = Callable[[Any, Record | None], Awaitable[Any]]
 
 
 class Execution:
@@ -210,7 +195,7 @@ class Execution:
         if self._closing is not None:
             await self._stay_out(call)
         try:
-            value = await _HANDLERS[type(call)](self)(call, record)
+            value = await HANDLERS[type(call)](self)(call, record)
         except Exception as error:
             self._raised.note(error, call.key)
             raise
@@ -316,21 +301,3 @@ class Execution:
 def _only_opens(call: Call) -> bool:
     """Whether `call` opens a callback, which is done once it is recorded that it waits."""
     return isinstance(call, WaitForCallback) and call.opening
-
-
-_HANDLERS: dict[type[Call], Callable[[Execution], Handler]] = {
-    StepCall: lambda execution: execution.steps.do,
-    Undo: lambda execution: execution.steps.do,
-    Poll: lambda execution: execution.steps.poll,
-    Note: lambda execution: execution.steps.note,
-    Skip: lambda execution: execution.steps.skip,
-    Stream: lambda execution: execution.steps.stream,
-    Tag: lambda execution: execution.steps.tag,
-    Sleep: lambda execution: execution.waits.sleep,
-    WaitForSignal: lambda execution: execution.waits.signal,
-    WaitForNext: lambda execution: execution.waits.signal,
-    WaitForEvent: lambda execution: execution.waits.event,
-    WaitForCallback: lambda execution: execution.waits.callback,
-    Child: lambda execution: execution.waits.child,
-    Send: lambda execution: execution.waits.send,
-}
