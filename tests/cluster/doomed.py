@@ -69,6 +69,10 @@ class Doomed:
         while by == signal.SIGSTOP and psutil.Process(self._process.pid).status() != psutil.STATUS_STOPPED:
             await asyncio.sleep(0.001)  # nobody else is told of it
 
+    def fall(self, by: signal.Signals) -> None:
+        """Have it die, or freeze, now."""
+        os.kill(self._process.pid, by)
+
     def go_on(self) -> None:
         """Let it go on after a freeze."""
         os.kill(self._process.pid, signal.SIGCONT)

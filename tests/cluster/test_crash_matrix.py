@@ -48,7 +48,7 @@ select runs.id, runs.state, output::text, reason, run_data.error::text,
 
 STANDING = (
     "select id, job, state, worker_id, due_at - now() as due, mail, claims, losses from hookline.runs",
-    "select id, name, running, now() - seen_at as seen, expires_at - now() as left from hookline.workers",
+    "select id, name, now() - seen_at as seen, expires_at - now() as left from hookline.workers",
     "select run_id, key, state, claim from hookline.journal where finished_at is null",
     "select pid, state, wait_event, now() - state_change as since, pg_blocking_pids(pid), left(query, 100) "
     "from pg_stat_activity where datname = current_database()",
@@ -172,6 +172,34 @@ async def test_a_webhook_is_taken_once_wherever_its_receiver_falls(dsn: str, bod
             found = await heir.house.watch.connection.fetchrow(STORED, guid)
             assert tuple(found) == (1, 2), (at, found)
     assert at > (10 if body is PUSH else 25)
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "freezes"])
+async def test_a_webhook_of_which_a_half_is_there_when_its_receiver_falls_is_taken_once(
+    dsn: str, by: signal.Signals
+) -> None:
+    sent = github.parser.headers_for("push", "half", PUSH) | github.parser.scheme.sign(SECRET.encode(), PUSH, {})
+    head = "".join(f"{name}: {value}\r\n" for name, value in {"host": "here", **sent}.items())
+    asked = f"POST /webhooks/github HTTP/1.1\r\n{head}content-length: {len(PUSH)}\r\n\r\n".encode() + PUSH
+    half = len(asked) - len(PUSH) // 2
+    async with on_site(app, dsn) as heir, receiving(dsn, 0, by) as doomed, asyncio.timeout(30):
+        url = httpx.URL(doomed.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(asked[:half])
+        await writer.drain()
+        async with httpx.AsyncClient(base_url=doomed.url) as client:  # so what came before is taken in
+            assert (await client.get("/healthz")).status_code == 200
+        doomed.fall(by)
+        assert (await heir.push("half")).status_code == 202
+        if by == signal.SIGSTOP:
+            writer.write(asked[half:])
+            doomed.go_on()
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        else:
+            assert await reader.read() == b""
+        writer.close()
+        found = await heir.house.watch.connection.fetchrow(STORED, "half")
+        assert tuple(found) == (1, 2)
 
 
 STORED = """

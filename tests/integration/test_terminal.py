@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,28 @@ def app() -> App:
     return made
 
 
+STARTED: list[asyncio.subprocess.Process] = []
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    """What a test has started ends with it, also if the test fails."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
 async def start(
     *arguments: str, stdout: int = asyncio.subprocess.PIPE, **environment: str
 ) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         COMMAND, *arguments, cwd=ROOT, stdout=stdout, stderr=asyncio.subprocess.PIPE, env=os.environ | environment,
     )  # fmt: skip
+    STARTED.append(process)
+    return process
 
 
 async def listened_to(site: Site) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct
 from msgspec.structs import replace
 
-from hookline import metrics, telemetry
+from hookline import metrics
 from hookline.app import App
 from hookline.errors import Rejected
 from hookline.events import Pong, Trigger
@@ -21,6 +19,7 @@ from hookline.ingress.alarms import Alarms
 from hookline.ingress.examination import PING, examine, key_again, remembered
 from hookline.ingress.examiner import Examiner
 from hookline.ingress.patience import Patience
+from hookline.ingress.receipt import Receipt, settled
 from hookline.ingress.schemes import Received
 from hookline.ingress.sources import Source
 from hookline.jobs.job import Job
@@ -43,22 +42,6 @@ two take turns, and a third of the rate is lost; with never more than a few, a s
 DISCREET = "why may quote what rests encrypted: rehearse a replay of it, and it is told"
 
 Commit = GroupCommit[NewDelivery | NewRun | NewSignal, Stored | UUID | Sent]
-
-
-class Receipt(Struct, frozen=True):
-    """What the sender is told.
-
-    Args:
-        status: what became of the delivery, in the words of the contract with senders.
-        reason: why, of a quarantined one.
-        answer: what the sender of a ping wants to read in return.
-    """
-
-    delivery: UUID
-    status: Literal["accepted", "ignored", "pong", "quarantined", "duplicate", "conflict"]
-    runs: tuple[UUID, ...] = ()
-    reason: str | None = None
-    answer: Mapping[str, Any] | None = None
 
 
 class Intake:
@@ -102,7 +85,7 @@ class Intake:
             arrival = self._examiner.take(source, received)
             self._patience.limit(arrival.committed)
             stored = await arrival.committed
-            return _settled(source, arrival.new, stored, arrival.pong)
+            return settled(source, arrival.new, stored, arrival.pong)
         except Rejected as rejected:
             metrics.REJECTED.count(source=source.name, reason=rejected.reason)
             raise
@@ -131,7 +114,9 @@ class Intake:
         new = self._discreet(new)
         if len(new.body) > LARGE:
             new = replace(new, rest=await self._at_rest(new.body))
-        return _settled(source, new, await self._committed(new), pong)
+        stored = await self._committed(new)
+        assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
+        return settled(source, new, stored, pong)
 
     def _hand_in(self, new: NewDelivery, committed: asyncio.Future[Any]) -> None:
         self._commit.submit(self._discreet(new), committed)
@@ -219,40 +204,3 @@ async def _write(
 async def _send(connection: Connection, signalled: Sequence[NewSignal]) -> list[Sent]:
     async with transaction(connection):
         return await signals.send(connection, signalled)
-
-
-def _settled(source: Source, new: NewDelivery, stored: Stored | UUID | Sent, pong: Pong | None) -> Receipt:
-    """What the sender of `new` is told, now that it is `stored`; people are told too."""
-    assert isinstance(stored, Stored)  # noqa: S101 - a delivery was handed in
-    receipt = _receipt(stored, pong)
-    _tell(source, new, receipt)
-    return receipt
-
-
-def _receipt(stored: Stored, pong: Pong | None) -> Receipt:
-    if stored.status == "conflict":
-        return Receipt(stored.id, "conflict", reason=stored.reason)
-    if stored.duplicate:
-        return Receipt(stored.id, "duplicate", stored.runs, stored.reason)
-    if pong is not None:
-        return Receipt(stored.id, "pong", answer=pong.answer)
-    return Receipt(stored.id, stored.status, stored.runs, stored.reason)
-
-
-def _tell(source: Source, arrived: NewDelivery, receipt: Receipt) -> None:
-    metrics.ACCEPTED.count(source=source.name, status=receipt.status)
-    if receipt.status == "accepted":
-        started: defaultdict[tuple[str, str], int] = defaultdict(int)
-        for run in arrived.runs:
-            started[run.job, "queued" if run.scope is None else "blocked"] += 1
-        for (job, state), count in started.items():
-            metrics.RUNS.count(count, job=job, state=state)
-    say = telemetry.log.warning if receipt.status in ("quarantined", "conflict") else telemetry.log.debug
-    say(
-        f"delivery.{receipt.status}",
-        source=source.name,
-        delivery=receipt.delivery,
-        type=arrived.type,
-        runs=len(receipt.runs),
-        reason=receipt.reason,
-    )

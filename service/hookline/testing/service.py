@@ -17,8 +17,9 @@ from hookline.engine.replica import Replica
 from hookline.engine.watchdog import Watchdog
 from hookline.errors import HooklineError
 from hookline.events import Trigger
-from hookline.ingress.intake import Intake, Receipt
+from hookline.ingress.intake import Intake
 from hookline.ingress.parser import find
+from hookline.ingress.receipt import Receipt
 from hookline.ingress.schemes import Headers, Received, Unsigned
 from hookline.ingress.sources import Source
 from hookline.jobs.step import StepCall

@@ -11,8 +11,11 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-DELIVERY = re.compile(rb"/webhooks/[A-Za-z0-9._-]+")
-"""Where a delivery is posted to whose path needs no reading."""
+PATH = "/webhooks/"
+"""What the paths begin with that deliveries are posted to; the rest is the name of their source."""
+
+DELIVERY = re.compile(PATH.encode() + rb"[A-Za-z0-9._-]+")
+"""A path that needs no reading."""
 
 MOST = 65_536
 """Bytes that a body may have which is kept before anything else is known of it."""

@@ -22,6 +22,7 @@ from hookline.web.body import Gate, Inlet, Limits
 from hookline.web.callbacks import Callbacks
 from hookline.web.dashboard import pages
 from hookline.web.endpoint import Unanswered
+from hookline.web.exchange import PATH
 from hookline.web.health import Health, Slack
 from hookline.web.login import Door
 from hookline.web.oidc.configured import configured
@@ -34,7 +35,7 @@ from hookline.web.sessions import Sessions
 from hookline.web.standing import Standing
 from hookline.web.stream import Feed
 from hookline.web.throttle import Throttle
-from hookline.web.webhooks import METHODS, PATH, Webhooks
+from hookline.web.webhooks import METHODS, Webhooks
 
 
 class Answering(Starlette):

@@ -9,19 +9,21 @@ from starlette.types import Receive, Scope, Send
 
 from hookline import metrics
 from hookline.errors import TooOften, Unavailable
-from hookline.ingress.intake import Intake, Receipt
+from hookline.ingress.intake import Intake
 from hookline.ingress.parser import Welcoming
+from hookline.ingress.receipt import Receipt
 from hookline.ingress.register import Register
 from hookline.ingress.schemes import Headers, Received
 from hookline.ingress.sources import Source
 from hookline.web import answers, problems
 from hookline.web.body import Gate, Limits, media_type, read
+from hookline.web.exchange import PATH
 from hookline.web.faults import Fault
 from hookline.web.peer import Proxies
 from hookline.web.problems import Problem
 from hookline.web.replies import Replies
 
-PATH, METHODS = "/webhooks/", ("POST", "OPTIONS")
+METHODS = ("POST", "OPTIONS")
 
 STATUS = {"accepted": 202, "ignored": 202, "quarantined": 202, "conflict": 202, "pong": 200, "duplicate": 200}
 """The contract with senders: anything from here is durably ours."""
