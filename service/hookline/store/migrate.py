@@ -76,6 +76,7 @@ async def migrate(dsn: str) -> str:
     Raises:
         ConfigurationError, Unavailable: as `check`.
     """
+    from alembic.util import CommandError
     from sqlalchemy import text
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
@@ -99,6 +100,9 @@ async def migrate(dsn: str) -> str:
         raise Unavailable(f"cannot reach Postgres: {str(error) or type(error).__name__}") from error
     except DBAPIError as error:
         raise ConfigurationError(f"cannot migrate the database: {error.orig}") from error
+    except CommandError as error:
+        await check(dsn)  # knows best what to do where a newer version was
+        raise ConfigurationError(f"cannot migrate the database: {error}") from error
     finally:
         await engine.dispose()
     return known()
