@@ -167,8 +167,9 @@ async def test_runs_are_listed_shown_watched_and_cancelled(dsn: str, tmp_path: P
         assert (await hookline("runs", "watch", str(bad), **service))[0] == 1
         status, out, _ = await hookline("runs", "show", str(good), "--json", **service)
         assert json.loads(out)["journal"][0]["key"] == "double"
-        status, out, _ = await hookline("workers", "list", **service)
-        assert (status, "work@1" in out) == (0, True)
+        for words in (["workers"], ["workers", "list"]):
+            status, out, _ = await hookline(*words, **service)
+            assert (status, "work@1" in out, "Usage" in out) == (0, True, False)
 
         sent = await hookline(
             "send", "github", "push", "-f", str(tmp_path / "push.json"), "--secret", SECRET, **service

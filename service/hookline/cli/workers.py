@@ -11,12 +11,19 @@ from hookline.cli.client import DatabaseOption, JsonOption, TokenOption, UrlOpti
 from hookline.cli.complete import workers as known
 from hookline.cli.tables import Cell, Column, details, print_table
 
-commands = typer.Typer(help="See who is alive.", no_args_is_help=True)
+commands = typer.Typer(invoke_without_command=True)
 
 COLUMNS = (
     Column("worker"), Column("lease"), Column("runs", 1, right=True, whole=True), Column("name", 2),
     Column("offers", 3),
 )  # fmt: skip
+
+
+@commands.callback()
+def workers(context: typer.Context) -> None:
+    """See who is alive; by itself, list the workers."""
+    if context.invoked_subcommand is None:
+        list_()
 
 
 @commands.command("list")
