@@ -14,6 +14,8 @@ from hookline.web import answers
 
 SCHEMA = "select version_num from hookline.alembic_version"
 
+GOOD = ("ok", "newer", "no engine here")
+
 Slack = Callable[[], float | None]
 """Seconds left of the worker's lease; `None` while it has none."""
 
@@ -22,7 +24,7 @@ class Health:
     """Answers load balancers and orchestrators.
 
     Args:
-        schema: the revision that the database must be at.
+        schema: the revision that this version brings; at this one or a newer one the database must be.
         slack: how the lease stands; `None` in a process without an engine.
     """
 
@@ -36,17 +38,23 @@ class Health:
         return answers.json({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
-        """`GET /readyz`: the database answers, has the right schema, and the lease is good."""
+        """`GET /readyz`: the database answers, has the right schema, and the lease is good.
+
+        A newer schema came while this process ran, and is no reason to send it nothing: else no replica would be ready
+        from the migration until those of the next version are.
+        """
         checks = {"database": "ok", "schema": "ok", "lease": self._lease()}
         try:
             async with asyncio.timeout(3), self._database.session() as connection:
-                found = await connection.fetchval(SCHEMA)
+                found: str | None = await connection.fetchval(SCHEMA)
         except (Unavailable, TimeoutError):
             checks |= {"database": "does not answer", "schema": "unknown"}
         else:
-            if found != self._schema:
+            if found is None or found < self._schema:
                 checks["schema"] = f"is {found}, not {self._schema}"
-        ready = all(state in ("ok", "no engine here") for state in checks.values())
+            elif found > self._schema:
+                checks["schema"] = "newer"
+        ready = all(state in GOOD for state in checks.values())
         return answers.json({"status": "ready" if ready else "not ready"} | checks, 200 if ready else 503)
 
     def _lease(self) -> str:
