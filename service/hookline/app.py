@@ -188,8 +188,8 @@ class App:
         timeout, resume_after = options.get("timeout"), options.get("resume_after")
         retry, errors = options.get("retry", ONCE), options.get("pause_after_errors")
         hooks: dict[str, Hook] = {what: cast("Hook", options.get(f"on_{what}")) for what in HOOKS}
-        # a hook or a child may be told by its function, which mypy does not let bear a mark
-        function.hookline_job = named  # type: ignore[attr-defined]
+        # a hook or a child may be told by its function
+        function.hookline_job = named  # type: ignore[attr-defined] # mypy lets no function bear a mark
         job = Job(
             name=named,
             version=version,

@@ -278,6 +278,14 @@ async def test_a_replica_refuses_a_schema_that_it_does_not_know_and_says_what_to
         assert (status, out, "a newer version has migrated it" in err, err.count("\n")) == (2, "", True, 1)
 
 
+def test_revisions_come_in_the_order_of_their_names_as_text() -> None:
+    names = [path.name[:5] for path in (ROOT / "migrations" / "versions").glob("*.py")]
+    told = [each.revision for each in migrate._revisions().walk_revisions()]
+    assert told == sorted(told, reverse=True)
+    assert sorted(names) == [f"{each}_" for each in reversed(told)]
+    assert all(len(each) == 4 and each.isdecimal() for each in told)
+
+
 async def test_the_printed_statements_make_the_same_schema(postgres: str) -> None:
     status, sql, _ = await hookline("migrate", "--sql")
     assert status == 0

@@ -90,6 +90,18 @@ async def test_deliveries_are_found_by_what_is_known_of_them(site: Site) -> None
         assert (await site.client.get(f"/api/deliveries?{wrong}")).status_code == 422
 
 
+async def test_a_replay_is_taken_in_where_one_of_its_id_was_deleted_before_its_arrival_was_looked_at(
+    site: Site,
+) -> None:
+    first = (await site.push("guid-1")).json()
+    replay = {"id": str(uuid4())}
+    left = "insert into hookline.arrivals (delivery_id, types) values ($1, '[\"*\"]')"
+    await site.house.watch.connection.execute(left, replay["id"])
+    answer = await site.client.post(f"/api/deliveries/{first['delivery']}/replay", json=replay)
+    assert (answer.status_code, answer.json()["delivery"]) == (202, replay["id"]), answer.text
+    assert len(answer.json()["runs"]) == 1
+
+
 async def test_a_replay_is_a_delivery_of_its_own_that_starts_new_runs_once(site: Site) -> None:
     first = (await site.push("guid-1")).json()
     replay = {"id": str(uuid4())}

@@ -167,6 +167,13 @@ def test_a_replica_that_is_not_ready_says_why() -> None:
     assert told(Facts(here(), WELL, ready={"status": "does not answer: refused"})) == [
         "problem replica: status: does not answer: refused"
     ]
+    migrated = {"status": "not ready", "database": "ok", "schema": "newer", "lease": "none"}
+    assert told(Facts(here(), WELL, ready=migrated)) == ["problem replica: lease: none"]
+
+
+def test_a_replica_whose_database_a_newer_version_has_migrated_is_ready_and_to_be_replaced() -> None:
+    ready = {"status": "ready", "database": "ok", "schema": "newer", "lease": "ok"}
+    assert told(Facts(here(), WELL, ready=ready)) == ["warning replica: a newer version has migrated its database"]
 
 
 def test_all_that_is_wrong_with_settings_and_sources_is_found_at_once_and_no_secret_is_told(

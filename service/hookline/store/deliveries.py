@@ -20,6 +20,7 @@ arrived as (
     insert into hookline.arrivals (delivery_id, types)
     select id, types from json_to_recordset($9::json) as happened (id uuid, types json)
      where id in (select id from fresh)
+    on conflict do nothing
     returning types
 )
 select id, null::void from fresh

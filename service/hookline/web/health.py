@@ -15,6 +15,7 @@ from hookline.web import answers
 SCHEMA = "select version_num from hookline.alembic_version"
 
 GOOD = ("ok", "newer", "no engine here")
+"""What is told of a part that does not keep the replica from being ready."""
 
 Slack = Callable[[], float | None]
 """Seconds left of the worker's lease; `None` while it has none."""
@@ -24,7 +25,8 @@ class Health:
     """Answers load balancers and orchestrators.
 
     Args:
-        schema: the revision that this version brings; at this one or a newer one the database must be.
+        schema: the revision that this version brings; at this one or a newer one the database must be. They are four
+            digits each, so they are compared as text.
         slack: how the lease stands; `None` in a process without an engine.
     """
 
